@@ -1,0 +1,175 @@
+/*
+ * account.c
+ *	  People: one account per address, whatever the tenant.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+
+#include "account/account.h"
+#include "core/actor.h"
+#include "core/transition.h"
+#include "core/uuid.h"
+
+#define ACCOUNT_COLUMNS                                                        \
+	"SELECT user_id, email, name, password_hash, password_version"             \
+	" FROM usermgmt.account WHERE closed_at IS NULL AND "
+
+SPI_QUERY(find_account, ACCOUNT_COLUMNS "canonical_email = $1", TEXTOID);
+SPI_QUERY(read_account, ACCOUNT_COLUMNS "user_id = $1", UUIDOID);
+SPI_QUERY(insert_account,
+		  "INSERT INTO usermgmt.account (user_id, email, canonical_email,"
+		  " name, password_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6)"
+		  " ON CONFLICT (canonical_email) WHERE closed_at IS NULL DO NOTHING",
+		  UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
+SPI_QUERY(lock_unchanged,
+		  "SELECT FROM usermgmt.account WHERE user_id = $1"
+		  " AND password_version = $2 AND closed_at IS NULL FOR SHARE",
+		  UUIDOID, INT4OID);
+SPI_QUERY(set_password,
+		  "UPDATE usermgmt.account SET password_hash = $2,"
+		  " password_version = password_version + 1"
+		  " WHERE user_id = $1 AND closed_at IS NULL",
+		  UUIDOID, TEXTOID);
+SPI_QUERY(rehash,
+		  "UPDATE usermgmt.account SET password_hash = $3"
+		  " WHERE user_id = $1 AND password_version = $2"
+		  " AND closed_at IS NULL",
+		  UUIDOID, INT4OID, TEXTOID);
+SPI_QUERY(end_account_sessions,
+		  "UPDATE usermgmt.session SET state = 'revoked', ended_at = $2,"
+		  " end_reason = $3 WHERE user_id = $1 AND state = 'open'",
+		  UUIDOID, TIMESTAMPTZOID, TEXTOID);
+SPI_QUERY(rename_sessions,
+		  "UPDATE usermgmt.session SET email = $2"
+		  " WHERE user_id = $1 AND state = 'open'",
+		  UUIDOID, TEXTOID);
+
+static bool
+account_of_row(uint64 found, Account *account)
+{
+	SpiRow row;
+
+	if (found == 0)
+		return false;
+	row = spi_row(0);
+	account->user_id = row_uuid(row, "user_id");
+	account->email = row_text(row, "email");
+	account->name = row_text_or_null(row, "name");
+	account->password_hash = row_text_or_null(row, "password_hash");
+	account->password_version = row_int(row, "password_version");
+	return true;
+}
+
+bool
+account_find(const Address *address, Account *account)
+{
+	return account_of_row(
+		spi_latest(find_account, ARG_TEXT(address->canonical)), account);
+}
+
+bool
+account_read(const pg_uuid_t *user_id, Account *account)
+{
+	return account_of_row(spi_latest(read_account, ARG_UUID(*user_id)),
+						  account);
+}
+
+bool
+account_create(const Address *address, const char *name,
+			   const char *password_hash, Account *account)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	pg_uuid_t user_id = uuid_make(now);
+
+	if (spi_run(insert_account, ARG_UUID(user_id), ARG_TEXT(address->typed),
+				ARG_TEXT(address->canonical), ARG_TEXT(name),
+				ARG_TEXT(password_hash), ARG_TIME(now)) == 0)
+		return false;
+	return account_read(&user_id, account);
+}
+
+Account
+account_find_or_create(const Address *address, const char *name)
+{
+	Account account;
+
+	if (!account_find(address, &account) &&
+		!account_create(address, name, NULL, &account) &&
+		!account_find(address, &account))
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("could not serialize access due to a "
+							   "concurrent change of the account")));
+	return account;
+}
+
+bool
+account_lock_unchanged(const Account *account, const char *rehashed)
+{
+	if (rehashed != NULL)
+		return spi_run(rehash, ARG_UUID(account->user_id),
+					   ARG_INT(account->password_version),
+					   ARG_TEXT(rehashed)) == 1;
+	return spi_run(lock_unchanged, ARG_UUID(account->user_id),
+				   ARG_INT(account->password_version)) == 1;
+}
+
+bool
+account_set_password(const pg_uuid_t *user_id, const char *password_hash)
+{
+	return spi_run(set_password, ARG_UUID(*user_id), ARG_TEXT(password_hash)) ==
+		   1;
+}
+
+/*
+ * BEFORE trigger: the canonical address follows the address on every path.
+ */
+PG_FUNCTION_INFO_V1(account_guard);
+Datum
+account_guard(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger =
+		trigger_require(fcinfo, TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW);
+	SpiRow row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event)
+					 ? trigger_new_row(trigger)
+					 : trigger_row(trigger);
+	Address address = address_require(row_text_or_null(row, "email"), "email");
+	int columns[] = {SPI_fnumber(row.desc, "email"),
+					 SPI_fnumber(row.desc, "canonical_email")};
+	Datum values[] = {CStringGetTextDatum(address.typed),
+					  CStringGetTextDatum(address.canonical)};
+	bool nulls[] = {false, false};
+
+	return PointerGetDatum(heap_modify_tuple_by_cols(
+		row.tuple, row.desc, lengthof(columns), columns, values, nulls));
+}
+
+/*
+ * AFTER UPDATE trigger: a new password or a closing ends every session; a new
+ * address shows in the sessions that go on.
+ */
+PG_FUNCTION_INFO_V1(account_changed);
+Datum
+account_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger =
+		trigger_require(fcinfo, TRIGGER_EVENT_AFTER | TRIGGER_EVENT_ROW);
+	SpiRow before = trigger_row(trigger);
+	SpiRow after = trigger_new_row(trigger);
+	pg_uuid_t user_id = row_uuid(after, "user_id");
+	SpiArg now = ARG_TIME(GetCurrentTimestamp());
+
+	SPI_connect();
+	if (row_int(before, "password_version") !=
+		row_int(after, "password_version"))
+		spi_run(end_account_sessions, ARG_UUID(user_id), now,
+				ARG_TEXT("password changed"));
+	if (!row_is_null(after, "closed_at") && row_is_null(before, "closed_at"))
+		spi_run(end_account_sessions, ARG_UUID(user_id), now,
+				ARG_TEXT("account closed"));
+	if (strcmp(row_text(before, "email"), row_text(after, "email")) != 0)
+		spi_run(rename_sessions, ARG_UUID(user_id),
+				ARG_TEXT(row_text(after, "email")));
+	SPI_finish();
+	return PointerGetDatum(NULL);
+}

@@ -1,0 +1,43 @@
+/*
+ * account.h: people; one account, many tenants.
+ */
+#ifndef USERMGMT_ACCOUNT_H
+#define USERMGMT_ACCOUNT_H
+
+#include "core/address.h"
+#include "core/spi_query.h"
+
+typedef struct Account
+{
+	pg_uuid_t user_id;
+	char *email;
+	char *name;			 /* or NULL */
+	char *password_hash; /* or NULL: has never chosen one */
+	int32 password_version;
+} Account;
+
+/* The open account of this address or id; false when there is none. What is
+ * read lives until SPI_finish(). */
+extern bool account_find(const Address *address, Account *account);
+extern bool account_read(const pg_uuid_t *user_id, Account *account);
+
+/* The account of this address, made without a password if there is none. */
+extern Account account_find_or_create(const Address *address, const char *name);
+
+/* A new account with this password hash; false when the address is taken, also
+ * by a transaction that this one had to wait for. */
+extern bool account_create(const Address *address, const char *name,
+						   const char *password_hash, Account *account);
+
+/* Locks the account against closing and a change of password, if it still is
+ * open and has this version of its password. rehashed, unless NULL, is stored
+ * as another hash of the same password. */
+extern bool account_lock_unchanged(const Account *account,
+								   const char *rehashed);
+
+/* Stores a new password, of the next version; false when the account was
+ * closed meanwhile. Ends every session of the person. */
+extern bool account_set_password(const pg_uuid_t *user_id,
+								 const char *password_hash);
+
+#endif

@@ -1,0 +1,137 @@
+/*
+ * audit.c
+ *	  Who did what, when, and why, in the transaction that did it.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "miscadmin.h"
+#include "utils/xid8.h"
+
+#include "audit/audit.h"
+#include "core/installation.h"
+#include "core/settings.h"
+#include "core/uuid.h"
+
+SPI_QUERY(insert_event,
+		  "INSERT INTO usermgmt.audit_event (tenant_id, event_id, occurred_at,"
+		  " actor_user_id, actor_email, actor_db_role, session_id, ip, action,"
+		  " object_type, object_id, subject_email, old, new, reason,"
+		  " transaction_id, epoch) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
+		  " $10, $11, $12, $13, $14, $15, $16, $17)",
+		  UUIDOID, UUIDOID, TIMESTAMPTZOID, UUIDOID, TEXTOID, TEXTOID, UUIDOID,
+		  TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID,
+		  TEXTOID, XID8OID, INT4OID);
+
+static AuditOperation operation;
+
+void
+audit_operation(const AuditOperation *begun)
+{
+	operation = *begun;
+}
+
+void
+audit_operation_end(void)
+{
+	memset(&operation, 0, sizeof(operation));
+}
+
+const AuditOperation *
+audit_operation_now(void)
+{
+	return &operation;
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT)
+		audit_operation_end();
+}
+
+static void
+at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
+					  SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		audit_operation_end();
+}
+
+void
+audit_init(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterSubXactCallback(at_subtransaction_end, NULL);
+}
+
+/*
+ * Tell outside listeners: the event's id and nothing else; a log line with
+ * ids, but no address and no secret.
+ */
+static void
+announce(const pg_uuid_t *event_id, const pg_uuid_t *tenant_id,
+		 const AuditEvent *event)
+{
+	if (notify_events)
+		Async_Notify("usermgmt_event", uuid_text(event_id));
+	if (log_events)
+		ereport(LOG,
+				(errmsg("usermgmt event: action=%s tenant=%s %s=%s",
+						event->action, uuid_text(tenant_id), event->object_type,
+						event->object_id != NULL ? event->object_id : "-"),
+				 errhidestmt(true), errhidecontext(true)));
+}
+
+static SpiArg
+jsonb_or_null(Datum value)
+{
+	if (value == (Datum) 0)
+		return ARG_NULL(JSONBOID);
+	return ARG(JSONBOID, value);
+}
+
+void
+audit_write(const AuditEvent *event)
+{
+	const Actor *actor = actor_bound();
+	TimestampTz now = GetCurrentTimestamp();
+	pg_uuid_t event_id = uuid_make(now);
+	pg_uuid_t tenant_id = uuid_nil;
+	const char *reason =
+		event->reason != NULL ? event->reason : operation.reason;
+
+	if (event->tenant_id != NULL)
+		tenant_id = *event->tenant_id;
+	else if (operation.tenant_id != NULL)
+		tenant_id = *operation.tenant_id;
+	spi_run(insert_event, ARG_UUID(tenant_id), ARG_UUID(event_id),
+			ARG_TIME(now),
+			ARG_OPT_UUID(actor != NULL ? &actor->user_id : operation.user_id),
+			ARG_TEXT(actor != NULL ? actor->email : operation.user_email),
+			ARG_TEXT(GetUserNameFromId(GetSessionUserId(), false)),
+			ARG_OPT_UUID(actor != NULL ? &actor->session_id : NULL),
+			ARG_TEXT(actor == NULL			? operation.ip
+					 : actor->ip[0] != '\0' ? actor->ip
+											: NULL),
+			ARG_TEXT(event->action), ARG_TEXT(event->object_type),
+			ARG_TEXT(event->object_id), ARG_TEXT(event->subject_email),
+			jsonb_or_null(event->before), jsonb_or_null(event->after),
+			ARG_TEXT(reason),
+			ARG(XID8OID, FullTransactionIdGetDatum(GetTopFullTransactionId())),
+			ARG_INT(installation_epoch()));
+	announce(&event_id, &tenant_id, event);
+}
+
+/*
+ * audit_event is append-only: its BEFORE trigger refuses everything else.
+ */
+PG_FUNCTION_INFO_V1(audit_refuse);
+Datum
+audit_refuse(PG_FUNCTION_ARGS)
+{
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("the audit trail can not be changed")));
+}

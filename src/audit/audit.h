@@ -1,0 +1,73 @@
+/*
+ * audit.h: the trail of every change, written in the changing transaction.
+ *
+ * One trigger function serves every audited table, so a bare UPDATE in psql
+ * leaves the same trail as a function. A room names the actions of its table
+ * (audit_register); a function in progress may name its own action and say
+ * on whose behalf it acts (audit_operation).
+ */
+#ifndef USERMGMT_AUDIT_H
+#define USERMGMT_AUDIT_H
+
+#include "core/actor.h"
+#include "core/spi_query.h"
+
+/* A changed row; before is NULL for an insert, after for a delete. */
+typedef struct AuditChange
+{
+	const SpiRow *before;
+	const SpiRow *after;
+} AuditChange;
+
+/* The action of a change, or NULL for <object type>.created, .updated,
+ * .deleted. */
+typedef const char *(*AuditNamer)(const AuditChange *change);
+
+/* Called once per object type, when the library is loaded. */
+extern void audit_register(const char *object_type, AuditNamer namer);
+
+/* Whether the text of this column differs between before and after. */
+extern bool audit_differs(const AuditChange *change, const char *column);
+
+/* The function in progress: its action names changes of object_type, its
+ * reason goes into every event; tenant_id is for rows that have none; the
+ * person acts when no session is bound. Pointers live until the end. */
+typedef struct AuditOperation
+{
+	const char *object_type;
+	const char *action;
+	const char *reason;
+	const pg_uuid_t *tenant_id;
+	const pg_uuid_t *user_id;
+	const char *user_email;
+	const char *ip;
+} AuditOperation;
+
+/* Begins an operation; an abort ends it as well. */
+extern void audit_operation(const AuditOperation *operation);
+extern void audit_operation_end(void);
+extern const AuditOperation *audit_operation_now(void);
+
+/* An event that no row change makes. Members left NULL are taken from the
+ * operation, the actor, or stay NULL. The SPI connection is open. */
+typedef struct AuditEvent
+{
+	const char *action;
+	const char *object_type;
+	const char *object_id;
+	const pg_uuid_t *tenant_id;
+	const char *subject_email;
+	Datum before; /* jsonb, or 0 */
+	Datum after;  /* jsonb, or 0 */
+	const char *reason;
+} AuditEvent;
+
+extern void audit_write(const AuditEvent *event);
+
+/* The columns of a row that are included, as jsonb. */
+extern Datum row_to_jsonb(SpiRow row, const bool *include);
+
+/* Registers the callbacks; called once, when the library is loaded. */
+extern void audit_init(void);
+
+#endif

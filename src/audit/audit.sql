@@ -1,0 +1,127 @@
+-- written -> never changed.
+CREATE TABLE usermgmt.audit_event (
+	tenant_id uuid NOT NULL,
+	event_id uuid NOT NULL,
+	occurred_at timestamptz NOT NULL,
+	actor_user_id uuid,
+	actor_email text,
+	actor_db_role text NOT NULL,
+	session_id uuid,
+	ip text,
+	action text NOT NULL,
+	object_type text NOT NULL,
+	object_id text,
+	subject_email text,
+	old jsonb,
+	new jsonb,
+	reason text,
+	transaction_id xid8 NOT NULL,
+	epoch integer NOT NULL,
+	PRIMARY KEY (tenant_id, event_id)
+);
+COMMENT ON TABLE usermgmt.audit_event IS 'Append-only trail of every change; tenant_id is all zero for what belongs to no tenant, epoch counts the databases this installation has lived in.';
+CREATE INDEX audit_event_feed ON usermgmt.audit_event (epoch, transaction_id, event_id);
+
+CREATE FUNCTION usermgmt.audit_refuse() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.audit_refuse() IS 'Trigger: the audit trail can not be changed.';
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON usermgmt.audit_event
+	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.audit_refuse();
+
+CREATE FUNCTION usermgmt.audit_change() RETURNS trigger
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.audit_change() IS 'Trigger: writes an event for every row that the statement changed.';
+
+CREATE FUNCTION usermgmt.audit_attach(target regclass, arguments text[]) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.audit_attach(regclass, text[]) IS 'Makes the audit triggers of a table; for the install script.';
+SELECT usermgmt.audit_attach('usermgmt.installation', '{installation,installation_id}');
+
+-- Internal: what the views and the feed show, of every tenant.
+CREATE VIEW usermgmt.audit_event_detail AS
+	SELECT event_id, occurred_at,
+		nullif(tenant_id, '00000000-0000-0000-0000-000000000000') AS tenant_id,
+		actor_user_id, actor_email, actor_db_role, session_id, ip, action,
+		object_type, object_id, subject_email, old, new, reason,
+		transaction_id::text AS transaction_id
+	FROM usermgmt.audit_event;
+COMMENT ON VIEW usermgmt.audit_event_detail IS 'Every event of every tenant; whoever may read this is an auditor.';
+
+-- A session or a selected tenant shows that tenant; an auditor without one sees all.
+CREATE VIEW usermgmt.audit_trail WITH (security_barrier) AS
+	SELECT event_id, occurred_at, tenant_id, actor_user_id, actor_email,
+		actor_db_role, session_id, ip, action, object_type, object_id,
+		subject_email, old, new, reason, transaction_id::text AS transaction_id
+	FROM usermgmt.audit_event
+	WHERE tenant_id = usermgmt.current_tenant_id() AND usermgmt.has_role('admin')
+	UNION ALL
+	SELECT event_id, occurred_at, tenant_id, actor_user_id, actor_email,
+		actor_db_role, session_id, ip, action, object_type, object_id,
+		subject_email, old, new, reason, transaction_id
+	FROM usermgmt.audit_event_detail
+	WHERE usermgmt.current_tenant_id() IS NULL
+		AND usermgmt.current_session_id() IS NULL
+		AND has_table_privilege('usermgmt.audit_event_detail', 'select');
+COMMENT ON VIEW usermgmt.audit_trail IS 'The audit trail: of the present tenant for its admins, of all tenants for auditors.';
+COMMENT ON COLUMN usermgmt.audit_trail.event_id IS 'Id of the event; sorts by time.';
+COMMENT ON COLUMN usermgmt.audit_trail.occurred_at IS 'When the change was made, by the wall clock.';
+COMMENT ON COLUMN usermgmt.audit_trail.tenant_id IS 'The tenant concerned; NULL for what belongs to none.';
+COMMENT ON COLUMN usermgmt.audit_trail.actor_user_id IS 'The person who acted, where a session was bound or the function knew the person.';
+COMMENT ON COLUMN usermgmt.audit_trail.actor_email IS 'That person''s address at the time.';
+COMMENT ON COLUMN usermgmt.audit_trail.actor_db_role IS 'The database role of the connection (session_user).';
+COMMENT ON COLUMN usermgmt.audit_trail.session_id IS 'The session that acted.';
+COMMENT ON COLUMN usermgmt.audit_trail.ip IS 'Where that session was opened from.';
+COMMENT ON COLUMN usermgmt.audit_trail.action IS 'What happened, for example invitation.created or user.deactivated.';
+COMMENT ON COLUMN usermgmt.audit_trail.object_type IS 'The kind of thing that changed.';
+COMMENT ON COLUMN usermgmt.audit_trail.object_id IS 'Its id.';
+COMMENT ON COLUMN usermgmt.audit_trail.subject_email IS 'The address of the person concerned.';
+COMMENT ON COLUMN usermgmt.audit_trail.old IS 'The changed columns before, without secrets.';
+COMMENT ON COLUMN usermgmt.audit_trail.new IS 'The changed columns after, without secrets.';
+COMMENT ON COLUMN usermgmt.audit_trail.reason IS 'Why, as given by the caller.';
+COMMENT ON COLUMN usermgmt.audit_trail.transaction_id IS 'The transaction that made the change.';
+
+-- Ordered by transaction, and only of transactions below the oldest running
+-- one: an event that commits late is never passed over.
+CREATE FUNCTION usermgmt.events_since(event_id uuid DEFAULT NULL, max_events integer DEFAULT NULL)
+	RETURNS SETOF usermgmt.audit_trail
+	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+BEGIN ATOMIC
+	SELECT d.*
+	FROM (
+		SELECT e.tenant_id, e.event_id, e.epoch, e.transaction_id
+		FROM usermgmt.audit_event AS e,
+			(SELECT coalesce(max(i.epoch), 0) AS epoch FROM usermgmt.installation AS i) AS here,
+			(
+				SELECT coalesce(max(c.epoch), -1) AS epoch,
+					coalesce(max(c.transaction_id::text), '0')::xid8 AS transaction_id
+				FROM usermgmt.audit_event AS c
+				WHERE c.event_id = events_since.event_id
+			) AS seen
+		WHERE (e.epoch, e.transaction_id, e.event_id) >
+				(seen.epoch, seen.transaction_id, coalesce(events_since.event_id, '00000000-0000-0000-0000-000000000000'))
+			AND (e.epoch < here.epoch OR e.transaction_id < pg_snapshot_xmin(pg_current_snapshot()))
+		ORDER BY e.epoch, e.transaction_id, e.event_id
+		LIMIT greatest(coalesce(max_events, 1000), 0)
+	) AS found
+	JOIN usermgmt.audit_event AS stored USING (tenant_id, event_id)
+	CROSS JOIN LATERAL (
+		SELECT stored.event_id, stored.occurred_at,
+			nullif(stored.tenant_id, '00000000-0000-0000-0000-000000000000'),
+			stored.actor_user_id, stored.actor_email, stored.actor_db_role,
+			stored.session_id, stored.ip, stored.action, stored.object_type,
+			stored.object_id, stored.subject_email, stored.old, stored.new,
+			stored.reason, stored.transaction_id::text
+	) AS d
+	ORDER BY found.epoch, found.transaction_id, found.event_id;
+END;
+COMMENT ON FUNCTION usermgmt.events_since(uuid, integer) IS 'The events after the given one, in an order that misses none under concurrent commits; NULL begins at the first, at most max_events (1000).';
+
+INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
+	('application', 'relation', 'audit_trail'),
+	('auditor', 'relation', 'audit_trail'),
+	('auditor', 'relation', 'audit_event_detail'),
+	('auditor', 'function', 'current_session_id'),
+	('auditor', 'function', 'events_since'),
+	('operator', 'function', 'events_since'),
+	('operator', 'relation', 'audit_event');

@@ -1,0 +1,160 @@
+/*
+ * access.c
+ *	  The four kinds of access that a database role can be given.
+ *
+ * What each kind holds is data: rows of access_privilege, written beside each
+ * object by its room. The grants are made through the statement's parse tree,
+ * so no name is ever pasted into SQL text.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "nodes/makefuncs.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "audit/audit.h"
+#include "core/actor.h"
+#include "core/installation.h"
+#include "core/spi_query.h"
+
+SPI_QUERY(list_privileges,
+		  "SELECT object_kind, object_name, hidden_columns"
+		  " FROM usermgmt.access_privilege WHERE access = $1"
+		  " OR (access = 'application' AND $1 = 'operator')"
+		  " ORDER BY object_kind, object_name",
+		  TEXTOID);
+
+/*
+ * Every column of the table but the hidden ones.
+ */
+static List *
+visible_columns(char *table, ArrayType *hidden)
+{
+	Relation relation = table_open(
+		get_relname_relid(table, get_namespace_oid("usermgmt", false)),
+		AccessShareLock);
+	TupleDesc desc = RelationGetDescr(relation);
+	List *columns = NIL;
+	Datum *names;
+	int count;
+
+	deconstruct_array(hidden, TEXTOID, -1, false, TYPALIGN_INT, &names, NULL,
+					  &count);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+		bool visible = !column->attisdropped;
+
+		for (int n = 0; n < count && visible; n++)
+			visible = strcmp(TextDatumGetCString(names[n]),
+							 NameStr(column->attname)) != 0;
+		if (visible)
+			columns =
+				lappend(columns, makeString(pstrdup(NameStr(column->attname))));
+	}
+	table_close(relation, AccessShareLock);
+	return columns;
+}
+
+static void
+grant(bool is_grant, ObjectType kind, Node *object, char *privilege,
+	  List *columns, char *role)
+{
+	GrantStmt *statement = makeNode(GrantStmt);
+	AccessPriv *what = makeNode(AccessPriv);
+	RoleSpec *grantee = makeNode(RoleSpec);
+
+	what->priv_name = privilege;
+	what->cols = columns;
+	grantee->roletype = ROLESPEC_CSTRING;
+	grantee->rolename = role;
+	grantee->location = -1;
+	statement->is_grant = is_grant;
+	statement->targtype = ACL_TARGET_OBJECT;
+	statement->objtype = kind;
+	statement->objects = list_make1(object);
+	statement->privileges = list_make1(what);
+	statement->grantees = list_make1(grantee);
+	statement->behavior = DROP_RESTRICT;
+	ExecuteGrantStmt(statement);
+}
+
+static void
+grant_object(bool is_grant, SpiRow row, char *role)
+{
+	char *kind = row_text(row, "object_kind");
+	char *name = row_text(row, "object_name");
+	bool no_columns;
+	Datum hidden = row_datum(row, "hidden_columns", &no_columns);
+
+	if (strcmp(kind, "function") == 0)
+	{
+		ObjectWithArgs *function = makeNode(ObjectWithArgs);
+
+		function->objname =
+			list_make2(makeString("usermgmt"), makeString(name));
+		function->args_unspecified = true;
+		grant(is_grant, OBJECT_FUNCTION, (Node *) function, "execute", NIL,
+			  role);
+		return;
+	}
+	grant(is_grant, OBJECT_TABLE, (Node *) makeRangeVar("usermgmt", name, -1),
+		  "select",
+		  no_columns ? NIL : visible_columns(name, DatumGetArrayTypeP(hidden)),
+		  role);
+}
+
+static void
+change_access(FunctionCallInfo fcinfo, bool is_grant)
+{
+	char *role;
+	char *access;
+	uint64 count;
+	SPITupleTable *rows;
+
+	if (PG_ARGISNULL(0))
+		refuse_null("database_role");
+	if (PG_ARGISNULL(1))
+		refuse_null("access");
+	role = pstrdup(NameStr(*PG_GETARG_NAME(0)));
+	access = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	get_role_oid(role, false);
+	SPI_connect();
+	begin_writing(fcinfo);
+	count = spi_run(list_privileges, ARG_TEXT(access));
+	rows = SPI_tuptable;
+	if (count == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("access is not one of application, operator, "
+							   "relay, auditor")));
+	grant(is_grant, OBJECT_SCHEMA, (Node *) makeString("usermgmt"), "usage",
+		  NIL, role);
+	for (uint64 i = 0; i < count; i++)
+		grant_object(is_grant, (SpiRow){rows->vals[i], rows->tupdesc}, role);
+	audit_write(
+		&(AuditEvent){.action = is_grant ? "access.granted" : "access.revoked",
+					  .object_type = "database_role",
+					  .object_id = role,
+					  .reason = access});
+	SPI_finish();
+}
+
+PG_FUNCTION_INFO_V1(grant_access);
+Datum
+grant_access(PG_FUNCTION_ARGS)
+{
+	change_access(fcinfo, true);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(revoke_access);
+Datum
+revoke_access(PG_FUNCTION_ARGS)
+{
+	change_access(fcinfo, false);
+	PG_RETURN_VOID();
+}

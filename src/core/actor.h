@@ -1,0 +1,100 @@
+/*
+ * actor.h: who is acting, held in the memory of the backend.
+ *
+ * The acting user is set only by a verified session token; no setting, role
+ * or SQL can forge it. A rollback, also to a savepoint, restores what was
+ * bound before. When a session, membership or tenant changes anywhere, the
+ * actor is read anew before its next use (actor_signal).
+ */
+#ifndef USERMGMT_ACTOR_H
+#define USERMGMT_ACTOR_H
+
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "core/address.h"
+
+typedef enum MemberRole
+{
+	ROLE_NONE = 0,
+	ROLE_MEMBER,
+	ROLE_ADMIN,
+	ROLE_OWNER
+} MemberRole;
+
+/* The role of this name, or ROLE_NONE. */
+extern MemberRole role_parse(const char *name);
+
+/* The role of this name; raises 22023 when there is none. */
+extern MemberRole role_require(const char *name);
+
+extern const char *role_name(MemberRole role);
+
+typedef struct Actor
+{
+	pg_uuid_t session_id;
+	pg_uuid_t tenant_id;
+	pg_uuid_t user_id;
+	MemberRole role;
+	TimestampTz expires_at;
+	char email[ADDRESS_MAX + 1];
+	char ip[48];
+} Actor;
+
+typedef enum ActorScope
+{
+	ACTOR_TRANSACTION,
+	ACTOR_CONNECTION
+} ActorScope;
+
+/* Reads the actor's session as it is now; false when it is over. */
+typedef bool (*ActorReader)(Actor *actor);
+
+/* The session room installs its reader when the library is loaded. */
+extern void actor_set_reader(ActorReader reader);
+
+/* Registers the callbacks; called once, when the library is loaded. */
+extern void actor_init(void);
+
+extern void actor_bind(const Actor *actor, ActorScope scope);
+extern void actor_unbind(void);
+
+/* The acting user, checked as described above; NULL when nobody is bound or
+ * the session is over. */
+extern const Actor *actor_current(void);
+
+/* The actor that was bound, be its session over by now; for the audit. */
+extern const Actor *actor_bound(void);
+
+/* Whether a session was bound, be it over by now. */
+extern bool actor_is_bound(void);
+
+/* Tells every backend, at commit, to read its actor anew. */
+extern void actor_signal(void);
+
+/* Whether the database role (after SET ROLE) may act without a session. */
+extern bool caller_is_operator(void);
+
+/* An operator works in this tenant from now on. */
+extern void actor_use_tenant(const pg_uuid_t *tenant_id);
+
+/* Where the caller works: the actor's tenant or an operator's; false: none. */
+extern bool caller_tenant(pg_uuid_t *tenant_id);
+
+/* On whose behalf a function runs. */
+typedef struct Caller
+{
+	pg_uuid_t tenant_id;
+	bool is_operator;
+	const Actor *actor; /* NULL for an operator */
+	MemberRole role;	/* ROLE_OWNER for an operator */
+} Caller;
+
+/* The caller, who must have at least this role: raises UM001 without a live
+ * session and 42501 below the role; an operator passes, after use_tenant(). */
+extern Caller caller_require(MemberRole least);
+
+/* Raises 42501: the caller's role is below least. */
+extern void refuse_role(MemberRole least) pg_attribute_noreturn();
+
+#endif

@@ -1,0 +1,125 @@
+-- The ground the rooms stand on: the schema, the installation, access for
+-- database roles, and who is acting.
+
+CREATE SCHEMA usermgmt;
+COMMENT ON SCHEMA usermgmt IS 'User management: tenants, people, roles, invitations, sessions, audit, mail.';
+
+-- none -> live in this database; a copy is adopted.
+CREATE TABLE usermgmt.installation (
+	one_row boolean NOT NULL DEFAULT true CONSTRAINT installation_pkey PRIMARY KEY CHECK (one_row),
+	installation_id uuid NOT NULL,
+	system_identifier bigint NOT NULL,
+	database_oid oid NOT NULL,
+	extension_oid oid NOT NULL,
+	epoch integer NOT NULL DEFAULT 0,
+	activated_at timestamptz NOT NULL,
+	mail_paused_at timestamptz,
+	mail_pause_reason text,
+	CONSTRAINT a_pause_has_a_reason CHECK ((mail_paused_at IS NULL) = (mail_pause_reason IS NULL))
+);
+COMMENT ON TABLE usermgmt.installation IS 'One row once the triggers are armed: the id that link tokens are bound to, and the database it is live in.';
+
+CREATE TABLE usermgmt.actor_signal ();
+COMMENT ON TABLE usermgmt.actor_signal IS 'Always empty: its invalidation tells every backend to read its acting user anew.';
+
+-- Rows come from the install script, beside each object; grant_access reads them.
+CREATE TABLE usermgmt.access_privilege (
+	access text NOT NULL CHECK (access IN ('application', 'operator', 'relay', 'auditor')),
+	object_kind text NOT NULL CHECK (object_kind IN ('function', 'relation')),
+	object_name text NOT NULL,
+	hidden_columns text[],
+	PRIMARY KEY (object_name, access)
+);
+COMMENT ON TABLE usermgmt.access_privilege IS 'What each kind of access may execute or read; an operator also has everything of application.';
+
+CREATE FUNCTION usermgmt.installation_changed() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.installation_changed() IS 'Trigger: every backend looks at the installation anew.';
+CREATE TRIGGER signal AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON usermgmt.installation
+	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.installation_changed();
+
+CREATE FUNCTION usermgmt.disarm() RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.disarm() IS 'Disables every trigger of the extension''s tables; the install script''s last act, for nobody else.';
+
+CREATE FUNCTION usermgmt.activate() RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.activate() IS 'Arms the triggers and foreign keys, or adopts a restored copy and pauses its mail; the first call that writes does it too.';
+
+CREATE FUNCTION usermgmt.grant_access(database_role name, access text) RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.grant_access(name, text) IS 'Gives a database role one of the accesses application, operator, relay, auditor.';
+
+CREATE FUNCTION usermgmt.revoke_access(database_role name, access text) RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.revoke_access(name, text) IS 'Takes from a database role everything that this access gives.';
+
+CREATE FUNCTION usermgmt.current_user_id() RETURNS uuid
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.current_user_id() IS 'The acting user, or NULL.';
+
+CREATE FUNCTION usermgmt.current_tenant_id() RETURNS uuid
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.current_tenant_id() IS 'The tenant of the acting user, or the one an operator selected, or NULL.';
+
+CREATE FUNCTION usermgmt.current_session_id() RETURNS uuid
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.current_session_id() IS 'The session of the acting user, or NULL.';
+
+CREATE FUNCTION usermgmt.current_member_role() RETURNS text
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.current_member_role() IS 'The role of the acting user (owner, admin, member), or NULL.';
+
+CREATE FUNCTION usermgmt.has_role(role text) RETURNS boolean
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.has_role(text) IS 'Whether the acting user has at least this role; false without a live session.';
+
+CREATE FUNCTION usermgmt.end_use() RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.end_use() IS 'Forgets the acting user now.';
+
+CREATE FUNCTION usermgmt.effective_seconds(settings jsonb, name text) RETURNS integer
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.effective_seconds(jsonb, text) IS 'A time setting in seconds: the tenant''s where its settings name it, else the server''s.';
+
+CREATE FUNCTION usermgmt.effective_switch(settings jsonb, name text) RETURNS boolean
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.effective_switch(jsonb, text) IS 'An on/off setting: the tenant''s where its settings name it, else the server''s.';
+
+-- "2 days ago", in the largest unit that fits.
+CREATE FUNCTION usermgmt.relative_time(at timestamptz) RETURNS text
+	LANGUAGE sql STABLE STRICT PARALLEL SAFE
+	RETURN CASE
+		WHEN statement_timestamp() - at < INTERVAL '1 minute' THEN 'just now'
+		ELSE (
+			SELECT step.n || ' ' || step.unit || CASE WHEN step.n = 1 THEN ' ago' ELSE 's ago' END
+			FROM (
+				SELECT unit.name AS unit, unit.seconds,
+					floor(EXTRACT(epoch FROM statement_timestamp() - at) / unit.seconds)::integer AS n
+				FROM (VALUES ('minute', 60), ('hour', 3600), ('day', 86400), ('month', 2592000), ('year', 31536000)) AS unit (name, seconds)
+			) AS step
+			WHERE step.n >= 1
+			ORDER BY step.seconds DESC LIMIT 1
+		) END;
+COMMENT ON FUNCTION usermgmt.relative_time(timestamptz) IS 'How long ago that was, in words ("2 days ago").';
+
+INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
+	('operator', 'function', 'activate'),
+	('application', 'function', 'current_user_id'),
+	('application', 'function', 'current_tenant_id'),
+	('application', 'function', 'current_session_id'),
+	('application', 'function', 'current_member_role'),
+	('application', 'function', 'has_role'),
+	('application', 'function', 'end_use'),
+	('application', 'function', 'effective_seconds'),
+	('application', 'function', 'effective_switch'),
+	('application', 'function', 'relative_time'),
+	('operator', 'relation', 'installation'),
+	('operator', 'relation', 'access_privilege'),
+	('auditor', 'function', 'current_tenant_id'),
+	('auditor', 'function', 'has_role');
+

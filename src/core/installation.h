@@ -1,0 +1,26 @@
+/*
+ * installation.h: which database this installation is live in.
+ */
+#ifndef USERMGMT_INSTALLATION_H
+#define USERMGMT_INSTALLATION_H
+
+#include "fmgr.h"
+#include "utils/uuid.h"
+
+/* Registers the callback; called once, when the library is loaded. */
+extern void installation_init(void);
+
+/* Called first by every function that writes, with the SPI connection open:
+ * refuses a read-only transaction (25006, naming the function), and arms the
+ * installation where that is still to be done; a restored copy is adopted,
+ * its mail paused, with a WARNING. Costs a memory read afterwards. */
+extern void begin_writing(FunctionCallInfo fcinfo);
+
+/* The id that every link token is bound to; false before activation. */
+extern bool installation_id(pg_uuid_t *id);
+
+/* How many databases this installation has lived in before this one. The SPI
+ * connection is open. */
+extern int32 installation_epoch(void);
+
+#endif

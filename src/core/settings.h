@@ -1,0 +1,56 @@
+/*
+ * settings.h: what an administrator can set, for the server and per tenant.
+ *
+ * A tenant setting is a server-wide default usermgmt.<name> that the tenant's
+ * own settings (a jsonb object of texts, times in seconds) may override.
+ */
+#ifndef USERMGMT_SETTINGS_H
+#define USERMGMT_SETTINGS_H
+
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+extern char *key_file;
+extern bool notify_relay;
+extern bool notify_events;
+extern bool log_events;
+extern int hash_memory; /* kB */
+extern int hash_passes;
+extern int hash_slots;			/* 0: one per core, at most 4 */
+extern int hash_wait;			/* milliseconds */
+extern int mail_retry_after;	/* seconds */
+extern int password_min_length; /* octets */
+
+typedef enum TenantSetting
+{
+	SETTING_INVITATION_TTL,
+	SETTING_PASSWORD_RESET_TTL,
+	SETTING_SESSION_TTL,
+	SETTING_RESEND_COOLDOWN,
+	SETTING_INACTIVE_AFTER,
+	SETTING_LICENSE_WINDOW,
+	SETTING_INVITATIONS_ENABLED,
+	SETTING_ALLOW_OWNER_INVITATIONS,
+	SETTING_REVOKE_SESSIONS_ON_ROLE_CHANGE,
+	SETTING_RESEND_KEEPS_OLD_LINKS,
+	SETTING_BASE_URL,
+	SETTING_FROM_EMAIL,
+	SETTING_FROM_NAME,
+	SETTING_LOCALE,
+	SETTING_COUNT
+} TenantSetting;
+
+/* The effective value: the tenant's where its settings (NULL allowed) name
+ * it, else the server's. Times are in seconds. Text is palloc'd. */
+extern int setting_seconds(TenantSetting setting, Jsonb *tenant_settings);
+extern bool setting_on(TenantSetting setting, Jsonb *tenant_settings);
+extern char *setting_text(TenantSetting setting, Jsonb *tenant_settings);
+
+/* The moment that lies this setting's time after from. */
+extern TimestampTz setting_after(TenantSetting setting, Jsonb *tenant_settings,
+								 TimestampTz from);
+
+/* Declares every setting; called once, when the library is loaded. */
+extern void settings_define(void);
+
+#endif

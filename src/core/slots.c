@@ -1,0 +1,104 @@
+/*
+ * slots.c
+ *	  Locks outside the reach of SQL, and the bound on password hashing.
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "utils/timestamp.h"
+
+#include "core/errors.h"
+#include "core/settings.h"
+#include "core/slots.h"
+
+#define SLOT_MAGIC 0x756D /* "um" */
+#define FIRST_PAUSE 2	  /* milliseconds between two looks at the slots */
+#define LONGEST_PAUSE 20
+
+LOCKTAG
+slot_tag(SlotClass class, uint64 number, bool lasting)
+{
+	LOCKTAG tag;
+
+	memset(&tag, 0, sizeof(tag));
+	tag.locktag_field1 = MyDatabaseId;
+	tag.locktag_field2 = (uint32) (number >> 32);
+	tag.locktag_field3 = (uint32) number;
+	tag.locktag_field4 = SLOT_MAGIC + class;
+	tag.locktag_type = LOCKTAG_USERLOCK;
+	tag.locktag_lockmethodid = lasting ? USER_LOCKMETHOD : DEFAULT_LOCKMETHOD;
+	return tag;
+}
+
+static int
+slot_count(void)
+{
+	static long cores = 0;
+
+	if (hash_slots > 0)
+		return hash_slots;
+	if (cores == 0)
+		cores = Max(sysconf(_SC_NPROCESSORS_ONLN), 1);
+	return Min(cores, 4);
+}
+
+/*
+ * Take any free slot; false when there is none.
+ */
+static bool
+take_free_slot(LOCKTAG *slot)
+{
+	int count = slot_count();
+
+	for (int i = 0; i < count; i++)
+	{
+		*slot = slot_tag(SLOT_HASH, (MyProcPid + i) % count, false);
+		if (LockAcquire(slot, ExclusiveLock, false, true) !=
+			LOCKACQUIRE_NOT_AVAIL)
+			return true;
+	}
+	return false;
+}
+
+bool
+hash_slot_try(LOCKTAG *slot)
+{
+	TimestampTz begin = GetCurrentTimestamp();
+	long pause = FIRST_PAUSE;
+
+	while (!take_free_slot(slot))
+	{
+		if (TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), hash_wait))
+			return false;
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, pause,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		pause = Min(pause + FIRST_PAUSE, LONGEST_PAUSE);
+	}
+	return true;
+}
+
+LOCKTAG
+hash_slot_take(void)
+{
+	LOCKTAG slot;
+
+	if (!hash_slot_try(&slot))
+		ereport(ERROR,
+				(errcode(ERRCODE_UM_BUSY),
+				 errmsg("too many passwords are being hashed"),
+				 errhint("Try again in a few seconds."), errhidestmt(true)));
+	return slot;
+}
+
+void
+hash_slot_release(const LOCKTAG *slot)
+{
+	LockRelease(slot, ExclusiveLock, false);
+}

@@ -1,0 +1,177 @@
+/*
+ * spi_query.c
+ *	  A statement is declared once, its plan is kept, and it runs in one line.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "funcapi.h"
+#include "utils/snapmgr.h"
+
+#include "core/spi_query.h"
+
+SpiArg
+spi_arg_text(const char *s)
+{
+	if (s == NULL)
+		return ARG_NULL(TEXTOID);
+	return ARG(TEXTOID, CStringGetTextDatum(s));
+}
+
+SpiArg
+spi_arg_uuid(const pg_uuid_t *u)
+{
+	if (u == NULL)
+		return ARG_NULL(UUIDOID);
+	return ARG(UUIDOID, UUIDPGetDatum(u));
+}
+
+/*
+ * Prepare a generic plan once; a plan for particular values would never pay.
+ */
+static void
+prepare(SpiQuery *query)
+{
+	SPIPlanPtr plan =
+		SPI_prepare_cursor(query->text, query->nargs, (Oid *) query->types,
+						   CURSOR_OPT_GENERIC_PLAN);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", query->text,
+			 SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	query->plan = plan;
+}
+
+uint64
+spi_execute(SpiQuery *query, const SpiArg *args, SpiView view)
+{
+	Datum values[FUNC_MAX_ARGS];
+	char nulls[FUNC_MAX_ARGS];
+	int result;
+
+	if (query->plan == NULL)
+		prepare(query);
+	for (int i = 0; i < query->nargs; i++)
+	{
+		if (args[i].type != query->types[i])
+			elog(ERROR, "argument %d of \"%s\" has type %u, not %u", i + 1,
+				 query->text, args[i].type, query->types[i]);
+		values[i] = args[i].value;
+		nulls[i] = args[i].isnull ? 'n' : ' ';
+	}
+	if (view == SPI_VIEW_LATEST)
+		result = SPI_execute_snapshot(query->plan, values, nulls,
+									  GetLatestSnapshot(), InvalidSnapshot,
+									  true, true, 0);
+	else
+		result = SPI_execute_plan(query->plan, values, nulls,
+								  view == SPI_VIEW_QUERY, 0);
+	if (result < 0)
+		elog(ERROR, "could not run \"%s\": %s", query->text,
+			 SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+SpiRow
+spi_row(uint64 index)
+{
+	SpiRow row;
+
+	if (SPI_tuptable == NULL || index >= SPI_tuptable->numvals)
+		elog(ERROR, "statement gave no row " UINT64_FORMAT, index);
+	row.tuple = SPI_tuptable->vals[index];
+	row.desc = SPI_tuptable->tupdesc;
+	return row;
+}
+
+Datum
+row_datum(SpiRow row, const char *column, bool *isnull)
+{
+	int number = SPI_fnumber(row.desc, column);
+
+	if (number <= 0)
+		elog(ERROR, "statement gave no column \"%s\"", column);
+	return SPI_getbinval(row.tuple, row.desc, number, isnull);
+}
+
+/*
+ * The value of a column that is never NULL.
+ */
+static Datum
+row_value(SpiRow row, const char *column)
+{
+	bool isnull;
+	Datum value = row_datum(row, column, &isnull);
+
+	if (isnull)
+		elog(ERROR, "column \"%s\" is null", column);
+	return value;
+}
+
+pg_uuid_t
+row_uuid(SpiRow row, const char *column)
+{
+	return *DatumGetUUIDP(row_value(row, column));
+}
+
+char *
+row_text(SpiRow row, const char *column)
+{
+	return TextDatumGetCString(row_value(row, column));
+}
+
+char *
+row_text_or_null(SpiRow row, const char *column)
+{
+	return row_is_null(row, column) ? NULL : row_text(row, column);
+}
+
+int32
+row_int(SpiRow row, const char *column)
+{
+	return DatumGetInt32(row_value(row, column));
+}
+
+bool
+row_bool(SpiRow row, const char *column)
+{
+	return DatumGetBool(row_value(row, column));
+}
+
+TimestampTz
+row_time(SpiRow row, const char *column)
+{
+	return DatumGetTimestampTz(row_value(row, column));
+}
+
+bool
+row_is_null(SpiRow row, const char *column)
+{
+	bool isnull;
+
+	row_datum(row, column, &isnull);
+	return isnull;
+}
+
+Datum
+spi_finish_with_row(FunctionCallInfo fcinfo)
+{
+	SpiRow row = spi_row(0);
+	TupleDesc result;
+	HeapTupleHeader tuple;
+
+	if (get_call_result_type(fcinfo, NULL, &result) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "function does not return a row");
+	if (result->natts != row.desc->natts)
+		elog(ERROR, "statement gave %d columns where %d were declared",
+			 row.desc->natts, result->natts);
+	for (int i = 0; i < result->natts; i++)
+		if (TupleDescAttr(result, i)->atttypid !=
+			TupleDescAttr(row.desc, i)->atttypid)
+			elog(ERROR, "statement gave another type in column \"%s\"",
+				 NameStr(TupleDescAttr(result, i)->attname));
+	tuple = SPI_returntuple(row.tuple, BlessTupleDesc(result));
+	SPI_finish();
+	return HeapTupleHeaderGetDatum(tuple);
+}

@@ -1,0 +1,264 @@
+/*
+ * accept.c
+ *	  Look at an invitation, and join by it, once.
+ *
+ * A look consumes nothing, so mail scanners may follow the link. Joining
+ * compares or hashes the password before any lock; then the locks come in
+ * order (tenant, account, membership, invitation, session), each of them a
+ * statement that one of two racing callers gets nothing from.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+
+#include "account/account.h"
+#include "audit/audit.h"
+#include "core/errors.h"
+#include "core/installation.h"
+#include "core/spi_query.h"
+#include "invitation/invitation.h"
+#include "member/member.h"
+#include "outbox/outbox.h"
+#include "password/password.h"
+#include "session/log_in.h"
+#include "session/throttle.h"
+#include "token/token.h"
+
+SPI_QUERY(read_invitation,
+		  "SELECT state, email, name, role, generation, expires_at"
+		  " FROM usermgmt.invitation"
+		  " WHERE invitation_id = $1 AND tenant_id = $2",
+		  UUIDOID, UUIDOID);
+SPI_QUERY(accept_pending,
+		  "UPDATE usermgmt.invitation SET state = 'accepted',"
+		  " accepted_at = $4, accepted_by = $5 WHERE invitation_id = $1"
+		  " AND tenant_id = $2 AND generation = $3 AND state = 'pending'"
+		  " AND expires_at > $4",
+		  UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID, UUIDOID);
+SPI_QUERY(preview,
+		  "SELECT t.name AS tenant_name, t.branding, i.email, i.role,"
+		  " coalesce(a.name, i.invited_by_email) AS inviter_name,"
+		  " CASE WHEN i.state <> 'pending' THEN i.state"
+		  " WHEN i.generation <> $3 THEN 'superseded'"
+		  " WHEN i.expires_at <= $4 THEN 'expired' ELSE 'pending' END"
+		  " AS status, i.expires_at, EXISTS (SELECT FROM usermgmt.account AS e"
+		  " WHERE e.canonical_email = i.canonical_email"
+		  " AND e.closed_at IS NULL) AS account_exists"
+		  " FROM usermgmt.invitation AS i"
+		  " JOIN usermgmt.tenant AS t ON t.tenant_id = i.tenant_id"
+		  " LEFT JOIN usermgmt.account AS a ON a.user_id = i.invited_by"
+		  " WHERE i.invitation_id = $1 AND i.tenant_id = $2",
+		  UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID);
+
+/* An invitation that a genuine token names. */
+typedef struct Invitation
+{
+	LinkToken token;
+	Address address;
+	char *name;
+	MemberRole role;
+} Invitation;
+
+/*
+ * Raise unless the invitation of this row can be accepted now by a token of
+ * this generation.
+ */
+static void
+check_open(SpiRow row, int32 generation)
+{
+	char *state = row_text(row, "state");
+
+	if (strcmp(state, "accepted") == 0)
+		ereport(ERROR, (errcode(ERRCODE_UM_TOKEN_USED),
+						errmsg("the invitation has been accepted already"),
+						errhint("Log in instead."), errhidestmt(true)));
+	if (strcmp(state, "pending") != 0)
+		ereport(ERROR, (errcode(ERRCODE_UM_INVITATION_REVOKED),
+						errmsg("the invitation was %s", state),
+						errhint("Ask for a new one."), errhidestmt(true)));
+	if (row_int(row, "generation") != generation)
+		ereport(ERROR, (errcode(ERRCODE_UM_TOKEN_SUPERSEDED),
+						errmsg("a newer link has been sent"),
+						errhint("Use the link from the newest mail."),
+						errhidestmt(true)));
+	if (row_time(row, "expires_at") <= GetCurrentTimestamp())
+		ereport(ERROR,
+				(errcode(ERRCODE_UM_TOKEN_EXPIRED),
+				 errmsg("the invitation has expired"),
+				 errhint("Ask for it to be sent again."), errhidestmt(true)));
+}
+
+/*
+ * Read the invitation as it is now; raise unless it can be accepted.
+ */
+static Invitation
+read_open(const LinkToken *token)
+{
+	Invitation invitation = {.token = *token};
+	SpiRow row;
+
+	if (spi_latest(read_invitation, ARG_UUID(token->object_id),
+				   ARG_UUID(token->tenant_id)) == 0)
+		refuse_token();
+	row = spi_row(0);
+	check_open(row, token->generation);
+	invitation.address = address_require(row_text(row, "email"), "email");
+	invitation.name = row_text_or_null(row, "name");
+	invitation.role = role_parse(row_text(row, "role"));
+	return invitation;
+}
+
+static LinkToken
+token_argument(FunctionCallInfo fcinfo)
+{
+	return link_token_parse(PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0),
+							LINK_INVITATION);
+}
+
+PG_FUNCTION_INFO_V1(preview_invitation);
+Datum
+preview_invitation(PG_FUNCTION_ARGS)
+{
+	LinkToken token;
+
+	SPI_connect();
+	token = token_argument(fcinfo);
+	if (spi_latest(preview, ARG_UUID(token.object_id),
+				   ARG_UUID(token.tenant_id), ARG_INT(token.generation),
+				   ARG_TIME(GetCurrentTimestamp())) == 0)
+		refuse_token();
+	return spi_finish_with_row(fcinfo);
+}
+
+/* Who joins: a new person with the hash of a chosen password, or one whose
+ * account was proven. */
+typedef struct Joiner
+{
+	bool known;
+	Account account;
+	char *hash;		/* of a new person */
+	char *rehashed; /* of a known one, at a raised cost */
+	bool proven_by_password;
+} Joiner;
+
+/*
+ * Prove a known person by a bound session or the password, or hash a new
+ * person's password. False when start->outcome refuses.
+ */
+static bool
+prove(const Invitation *invitation, const Tenant *tenant,
+	  const Password *password, Joiner *joiner, SessionStart *start)
+{
+	const Actor *actor = actor_current();
+	PasswordVerdict verdict;
+
+	joiner->known = account_find(&invitation->address, &joiner->account);
+	if (!joiner->known)
+	{
+		password_check(password, invitation->address.typed, invitation->name,
+					   tenant);
+		joiner->hash = password_hash(password);
+		return true;
+	}
+	if (actor != NULL &&
+		memcmp(&actor->user_id, &joiner->account.user_id, UUID_LEN) == 0)
+		return true;
+	verdict =
+		log_in_verify(&invitation->address, &joiner->account, password, start);
+	joiner->proven_by_password =
+		verdict == PASSWORD_RIGHT || verdict == PASSWORD_RIGHT_REHASH;
+	if (verdict == PASSWORD_RIGHT_REHASH)
+		joiner->rehashed = password_rehash(password);
+	return joiner->proven_by_password;
+}
+
+/*
+ * Lock or make the account; false when it has changed since it was proven.
+ */
+static bool
+settle_account(const Invitation *invitation, const char *name, Joiner *joiner)
+{
+	if (joiner->known)
+		return account_lock_unchanged(&joiner->account, joiner->rehashed);
+	if (account_create(&invitation->address,
+					   name != NULL ? name : invitation->name, joiner->hash,
+					   &joiner->account))
+		return true;
+	read_open(&invitation->token);
+	ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					errmsg("could not serialize access due to a concurrent "
+						   "change of the account"),
+					errhint("Try again."), errhidestmt(true)));
+}
+
+/*
+ * Join the tenant and use the invitation up.
+ */
+static void
+join(const Invitation *invitation, const Account *account)
+{
+	const LinkToken *token = &invitation->token;
+
+	if (!membership_create(&token->tenant_id, &account->user_id,
+						   invitation->role, false))
+	{
+		read_open(token);
+		refuse_member();
+	}
+	if (spi_run(accept_pending, ARG_UUID(token->object_id),
+				ARG_UUID(token->tenant_id), ARG_INT(token->generation),
+				ARG_TIME(GetCurrentTimestamp()),
+				ARG_UUID(account->user_id)) == 0)
+	{
+		read_open(token);
+		elog(ERROR, "the invitation could not be accepted");
+	}
+	outbox_cancel_subject(&token->tenant_id, &token->object_id, "accepted");
+}
+
+PG_FUNCTION_INFO_V1(accept_invitation);
+Datum
+accept_invitation(PG_FUNCTION_ARGS)
+{
+	char *name = plain_text(argument_text(fcinfo, 2), "name", 200, false);
+	Origin origin = origin_arguments(fcinfo, 3, 4);
+	SessionStart start = {0};
+	Joiner joiner = {0};
+	AuditOperation operation = {.ip = origin.ip};
+	Invitation invitation;
+	Password password;
+	Tenant tenant;
+	LinkToken token;
+	bool proven;
+
+	SPI_connect();
+	begin_writing(fcinfo);
+	token = token_argument(fcinfo);
+	invitation = read_open(&token);
+	tenant = tenant_read(&token.tenant_id);
+	tenant_require_open(&tenant);
+	password = password_argument(fcinfo, 1);
+	proven = prove(&invitation, &tenant, &password, &joiner, &start);
+	password_wipe(&password);
+	if (!proven)
+		return session_start_result(fcinfo, &start);
+	tenant = tenant_lock_shared(&token.tenant_id);
+	tenant_require_open(&tenant);
+	operation.tenant_id = &token.tenant_id;
+	operation.user_email = invitation.address.typed;
+	operation.user_id = joiner.known ? &joiner.account.user_id : NULL;
+	audit_operation(&operation);
+	if (!settle_account(&invitation, name, &joiner))
+	{
+		start.outcome = "invalid_credentials";
+		return session_start_result(fcinfo, &start);
+	}
+	operation.user_id = &joiner.account.user_id;
+	audit_operation(&operation);
+	join(&invitation, &joiner.account);
+	session_open(&tenant, &joiner.account, &origin, &start);
+	audit_operation_end();
+	if (joiner.proven_by_password)
+		throttle_clear(joiner.account.email);
+	return session_start_result(fcinfo, &start);
+}

@@ -1,0 +1,200 @@
+-- pending -> accepted | revoked, and no way back; expired is pending past its time.
+CREATE TABLE usermgmt.invitation (
+	invitation_id uuid NOT NULL,
+	tenant_id uuid NOT NULL REFERENCES usermgmt.tenant,
+	email text NOT NULL,
+	canonical_email text NOT NULL,
+	name text,
+	role text NOT NULL CHECK (role IN ('owner', 'admin', 'member')),
+	message text,
+	state text NOT NULL CHECK (state IN ('pending', 'accepted', 'revoked')),
+	generation integer NOT NULL DEFAULT 0,
+	invited_by uuid,
+	invited_by_email text,
+	created_at timestamptz NOT NULL,
+	queued_at timestamptz NOT NULL,
+	expires_at timestamptz NOT NULL,
+	accepted_at timestamptz,
+	accepted_by uuid,
+	revoked_at timestamptz,
+	revoked_by uuid,
+	revoke_reason text,
+	PRIMARY KEY (invitation_id, tenant_id),
+	CONSTRAINT accepted_says_when CHECK ((state = 'accepted') = (accepted_at IS NOT NULL)),
+	CONSTRAINT accepted_says_by_whom CHECK ((state = 'accepted') = (accepted_by IS NOT NULL)),
+	CONSTRAINT revoked_says_when CHECK ((state = 'revoked') = (revoked_at IS NOT NULL)),
+	CONSTRAINT only_revoked_says_why CHECK (state = 'revoked' OR (revoked_by IS NULL AND revoke_reason IS NULL))
+);
+COMMENT ON TABLE usermgmt.invitation IS 'Every invitation ever made; its token is derived, never stored, and a raised generation voids earlier links.';
+CREATE UNIQUE INDEX one_open_invitation_per_address ON usermgmt.invitation (tenant_id, canonical_email) WHERE state = 'pending';
+CREATE INDEX invitation_created ON usermgmt.invitation (tenant_id, created_at, invitation_id);
+SELECT usermgmt.audit_attach('usermgmt.invitation', '{invitation,invitation_id,subject:email,ignore:canonical_email}');
+
+CREATE FUNCTION usermgmt.invitation_guard() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.invitation_guard() IS 'Trigger: an invitation changes state only as the table of transitions allows, and is never deleted.';
+CREATE TRIGGER guard BEFORE INSERT OR DELETE OR UPDATE OF state ON usermgmt.invitation
+	FOR EACH ROW EXECUTE FUNCTION usermgmt.invitation_guard();
+
+-- Internal: invitations as the public view shows them, of every tenant.
+CREATE VIEW usermgmt.invitation_detail AS
+	SELECT i.invitation_id, i.tenant_id, i.email, i.name, i.role,
+		'{}'::jsonb AS workspaces,
+		CASE WHEN i.state = 'pending' AND i.expires_at <= statement_timestamp() THEN 'expired' ELSE i.state END AS status,
+		i.message, i.invited_by, i.invited_by_email, i.created_at,
+		sent.first_sent_at, sent.last_sent_at, sent.send_count,
+		i.expires_at, i.accepted_at, i.accepted_by, i.revoked_at, i.revoked_by, i.revoke_reason,
+		last.delivery, last.delivery_detail,
+		i.state = 'pending' AND t.suspended_at IS NULL
+			AND usermgmt.effective_switch(t.settings, 'invitations_enabled')
+			AND (i.expires_at <= statement_timestamp()
+				OR i.queued_at <= statement_timestamp()
+					- make_interval(secs => usermgmt.effective_seconds(t.settings, 'resend_cooldown'))) AS can_resend,
+		i.state = 'pending' AS can_revoke
+	FROM usermgmt.invitation AS i
+	JOIN usermgmt.tenant AS t ON t.tenant_id = i.tenant_id
+	CROSS JOIN LATERAL (
+		SELECT min(o.finished_at) AS first_sent_at, max(o.finished_at) AS last_sent_at, count(*)::integer AS send_count
+		FROM usermgmt.outbox AS o
+		WHERE o.subject_id = i.invitation_id AND o.tenant_id = i.tenant_id AND o.state = 'sent'
+	) AS sent
+	LEFT JOIN LATERAL (
+		SELECT usermgmt.delivery_of(o) AS delivery, coalesce(o.bounce_detail, o.reply) AS delivery_detail
+		FROM usermgmt.outbox AS o
+		WHERE o.subject_id = i.invitation_id AND o.tenant_id = i.tenant_id
+		ORDER BY o.message_id DESC LIMIT 1
+	) AS last ON true;
+COMMENT ON VIEW usermgmt.invitation_detail IS 'Every invitation of every tenant in the columns of the view invitations.';
+
+CREATE VIEW usermgmt.invitations WITH (security_barrier) AS
+	SELECT * FROM usermgmt.invitation_detail
+	WHERE tenant_id = usermgmt.current_tenant_id() AND usermgmt.has_role('admin');
+COMMENT ON VIEW usermgmt.invitations IS 'All invitations of the present tenant, for its admins.';
+COMMENT ON COLUMN usermgmt.invitations.invitation_id IS 'Id of the invitation.';
+COMMENT ON COLUMN usermgmt.invitations.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.invitations.email IS 'Who is invited, as typed.';
+COMMENT ON COLUMN usermgmt.invitations.name IS 'Name of the invited person, or NULL.';
+COMMENT ON COLUMN usermgmt.invitations.role IS 'The role that acceptance gives: owner, admin or member.';
+COMMENT ON COLUMN usermgmt.invitations.workspaces IS 'Workspace roles that acceptance gives, by workspace slug.';
+COMMENT ON COLUMN usermgmt.invitations.status IS 'pending, accepted, expired or revoked.';
+COMMENT ON COLUMN usermgmt.invitations.message IS 'The inviter''s words.';
+COMMENT ON COLUMN usermgmt.invitations.invited_by IS 'Who invited; NULL for an operator.';
+COMMENT ON COLUMN usermgmt.invitations.invited_by_email IS 'That person''s address at the time.';
+COMMENT ON COLUMN usermgmt.invitations.created_at IS 'When the person was invited.';
+COMMENT ON COLUMN usermgmt.invitations.first_sent_at IS 'When the mail server took the first mail.';
+COMMENT ON COLUMN usermgmt.invitations.last_sent_at IS 'When it took the latest one.';
+COMMENT ON COLUMN usermgmt.invitations.send_count IS 'How many mails it took.';
+COMMENT ON COLUMN usermgmt.invitations.expires_at IS 'Until when it can be accepted.';
+COMMENT ON COLUMN usermgmt.invitations.accepted_at IS 'When it was accepted.';
+COMMENT ON COLUMN usermgmt.invitations.accepted_by IS 'The person who accepted.';
+COMMENT ON COLUMN usermgmt.invitations.revoked_at IS 'When it was revoked.';
+COMMENT ON COLUMN usermgmt.invitations.revoked_by IS 'Who revoked it; NULL for an operator.';
+COMMENT ON COLUMN usermgmt.invitations.revoke_reason IS 'Why.';
+COMMENT ON COLUMN usermgmt.invitations.delivery IS 'The latest mail: queued, scheduled, sent, deferred, failed, bounced or suppressed.';
+COMMENT ON COLUMN usermgmt.invitations.delivery_detail IS 'The mail server''s last words about it.';
+COMMENT ON COLUMN usermgmt.invitations.can_resend IS 'Whether resend_invitation() would accept it now.';
+COMMENT ON COLUMN usermgmt.invitations.can_revoke IS 'Whether revoke_invitation() would accept it now.';
+
+CREATE VIEW usermgmt.pending_invitations WITH (security_barrier) AS
+	SELECT * FROM usermgmt.invitation_detail
+	WHERE tenant_id = usermgmt.current_tenant_id() AND usermgmt.has_role('admin')
+		AND status IN ('pending', 'expired');
+COMMENT ON VIEW usermgmt.pending_invitations IS 'The open invitations of the present tenant, expired ones included, for its admins.';
+
+CREATE TYPE usermgmt.invitation_preview AS (
+	tenant_name text,
+	branding jsonb,
+	email text,
+	role text,
+	inviter_name text,
+	status text,
+	expires_at timestamptz,
+	account_exists boolean
+);
+COMMENT ON TYPE usermgmt.invitation_preview IS 'What a link says before it is used; status is pending, accepted, expired, revoked or superseded.';
+
+CREATE FUNCTION usermgmt.invite_user(email text, role text DEFAULT NULL, workspaces jsonb DEFAULT NULL, message text DEFAULT NULL,
+		expires_in interval DEFAULT NULL, send_at timestamptz DEFAULT NULL, name text DEFAULT NULL)
+	RETURNS usermgmt.invitations
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.invite_user(text, text, jsonb, text, interval, timestamptz, text) IS 'An admin invites a person by e-mail, role member by default, never above the own role; 22023, UM002, UM032, UM033, UM038, UM040, UM041, 42501.';
+
+CREATE FUNCTION usermgmt.resend_invitation(invitation_id uuid, extend boolean DEFAULT NULL) RETURNS usermgmt.invitations
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.resend_invitation(uuid, boolean) IS 'An admin has one more mail sent: pending keeps its expiry unless extend, expired is reopened with a fresh one; UM002, UM036, UM039, UM040, UM041.';
+
+CREATE FUNCTION usermgmt.revoke_invitation(invitation_id uuid, reason text DEFAULT NULL) RETURNS usermgmt.invitations
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.revoke_invitation(uuid, text) IS 'An admin takes an open invitation back, its link and its unsent mail with it; UM002, UM036.';
+
+CREATE FUNCTION usermgmt.invitation_link(invitation_id uuid) RETURNS text
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.invitation_link(uuid) IS 'The link of a pending invitation, for an admin to copy by hand; audited; UM002, UM036.';
+
+CREATE FUNCTION usermgmt.preview_invitation(token text) RETURNS usermgmt.invitation_preview
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.preview_invitation(text) IS 'What a link offers and whether it still works; consumes and writes nothing; UM010.';
+
+CREATE FUNCTION usermgmt.accept_invitation(token text, password text DEFAULT NULL, name text DEFAULT NULL, ip text DEFAULT NULL, user_agent text DEFAULT NULL)
+	RETURNS usermgmt.session_start
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.accept_invitation(text, text, text, text, text) IS 'Joins the tenant by a mailed link, once: a new person chooses a password, a known one gives the account''s or has a session bound; UM010 to UM014, UM021, UM022, UM032, UM041.';
+
+CREATE VIEW usermgmt.member_statistics WITH (security_barrier) AS
+	SELECT
+		count(*)::integer AS total,
+		count(*) FILTER (WHERE m.role = 'owner')::integer AS owners,
+		count(*) FILTER (WHERE m.role = 'admin')::integer AS admins,
+		count(*) FILTER (WHERE m.role = 'member')::integer AS members,
+		count(*) FILTER (WHERE m.role <> 'member')::integer AS owners_and_admins,
+		count(*) FILTER (WHERE m.status = 'active' AND m.activity = 'active')::integer AS active,
+		count(*) FILTER (WHERE m.status = 'active' AND m.activity = 'inactive')::integer AS inactive,
+		count(*) FILTER (WHERE m.status = 'active' AND m.activity = 'never_logged_in')::integer AS never_logged_in,
+		count(*) FILTER (WHERE m.status = 'deactivated')::integer AS deactivated,
+		(
+			SELECT count(*)::integer FROM usermgmt.invitation AS i
+			WHERE i.tenant_id = usermgmt.current_tenant_id() AND i.state = 'pending'
+		) AS pending_invitations,
+		(
+			SELECT count(DISTINCT s.user_id)::integer
+			FROM usermgmt.session AS s
+			JOIN usermgmt.membership AS l ON l.tenant_id = s.tenant_id AND l.user_id = s.user_id AND l.status = 'active'
+			JOIN usermgmt.tenant AS t ON t.tenant_id = s.tenant_id
+			WHERE s.tenant_id = usermgmt.current_tenant_id()
+				AND s.last_used_at > statement_timestamp()
+					- make_interval(secs => usermgmt.effective_seconds(t.settings, 'license_window'))
+		) AS licensed_now
+	FROM usermgmt.member_detail AS m
+	WHERE m.tenant_id = usermgmt.current_tenant_id() AND usermgmt.has_role('admin')
+	HAVING usermgmt.has_role('admin');
+COMMENT ON VIEW usermgmt.member_statistics IS 'How many members the present tenant has, by role and activity, in one row for its admins.';
+COMMENT ON COLUMN usermgmt.member_statistics.total IS 'All members, deactivated ones included.';
+COMMENT ON COLUMN usermgmt.member_statistics.owners IS 'Owners.';
+COMMENT ON COLUMN usermgmt.member_statistics.admins IS 'Admins.';
+COMMENT ON COLUMN usermgmt.member_statistics.members IS 'Regular members.';
+COMMENT ON COLUMN usermgmt.member_statistics.owners_and_admins IS 'Owners and admins together.';
+COMMENT ON COLUMN usermgmt.member_statistics.active IS 'With access, and logged in within inactive_after.';
+COMMENT ON COLUMN usermgmt.member_statistics.inactive IS 'With access, but not logged in for that long.';
+COMMENT ON COLUMN usermgmt.member_statistics.never_logged_in IS 'With access, but never logged in.';
+COMMENT ON COLUMN usermgmt.member_statistics.deactivated IS 'Without access.';
+COMMENT ON COLUMN usermgmt.member_statistics.pending_invitations IS 'Open invitations, expired ones included.';
+COMMENT ON COLUMN usermgmt.member_statistics.licensed_now IS 'Active members with a session used within license_window.';
+
+INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
+	('application', 'function', 'invite_user'),
+	('application', 'function', 'resend_invitation'),
+	('application', 'function', 'revoke_invitation'),
+	('application', 'function', 'invitation_link'),
+	('application', 'function', 'preview_invitation'),
+	('application', 'function', 'accept_invitation'),
+	('application', 'relation', 'invitations'),
+	('application', 'relation', 'pending_invitations'),
+	('application', 'relation', 'member_statistics'),
+	('operator', 'relation', 'invitation');
+

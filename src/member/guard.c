@@ -1,0 +1,205 @@
+/*
+ * guard.c
+ *	  What a change of membership brings with it, on every path.
+ *
+ * The tenant's owner_count is changed by one conditional UPDATE, which holds
+ * at every isolation level where counting the rows does not. Exactly one owner
+ * is the primary one: when that person stops being an active owner, the
+ * longest-standing other one takes over. Whoever loses access loses every
+ * session and open link of the tenant in the same statement.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+
+#include "audit/audit.h"
+#include "core/actor.h"
+#include "core/errors.h"
+#include "core/settings.h"
+#include "core/transition.h"
+#include "member/member.h"
+#include "password/password.h"
+#include "tenant/tenant.h"
+
+SPI_QUERY(count_owner,
+		  "UPDATE usermgmt.tenant SET owner_count = owner_count + $2"
+		  " WHERE tenant_id = $1"
+		  " AND (owner_count + $2 >= 1 OR state = 'creating')",
+		  UUIDOID, INT4OID);
+SPI_QUERY(pass_primary_on,
+		  "UPDATE usermgmt.membership SET is_primary_owner = true"
+		  " WHERE tenant_id = $1 AND user_id = (SELECT m.user_id"
+		  " FROM usermgmt.membership AS m WHERE m.tenant_id = $1"
+		  " AND m.role = 'owner' AND m.status = 'active'"
+		  " ORDER BY m.joined_at, m.user_id LIMIT 1)",
+		  UUIDOID);
+SPI_QUERY(end_sessions,
+		  "UPDATE usermgmt.session SET state = 'revoked', ended_at = $3,"
+		  " end_reason = $4 WHERE user_id = $2 AND tenant_id = $1"
+		  " AND state = 'open'",
+		  UUIDOID, UUIDOID, TIMESTAMPTZOID, TEXTOID);
+SPI_QUERY(show_role,
+		  "UPDATE usermgmt.session SET role = $3"
+		  " WHERE user_id = $2 AND tenant_id = $1 AND state = 'open'",
+		  UUIDOID, UUIDOID, TEXTOID);
+
+static bool
+is_text(SpiRow row, const char *column, const char *value)
+{
+	return strcmp(row_text(row, column), value) == 0;
+}
+
+static bool
+is_active(SpiRow row)
+{
+	return is_text(row, "status", "active");
+}
+
+static bool
+is_owner(SpiRow row)
+{
+	return is_text(row, "role", "owner") && is_active(row);
+}
+
+/*
+ * BEFORE trigger: whoever is no active owner is not the primary one.
+ */
+PG_FUNCTION_INFO_V1(membership_guard);
+Datum
+membership_guard(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger =
+		trigger_require(fcinfo, TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW);
+	SpiRow row = trigger_new_row(trigger);
+	int column = SPI_fnumber(row.desc, "is_primary_owner");
+	Datum no = BoolGetDatum(false);
+	bool isnull = false;
+
+	if (is_owner(row) || !row_bool(row, "is_primary_owner"))
+		return PointerGetDatum(row.tuple);
+	return PointerGetDatum(heap_modify_tuple_by_cols(row.tuple, row.desc, 1,
+													 &column, &no, &isnull));
+}
+
+pg_attribute_noreturn() static void refuse_last_owner(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_UM_NEEDS_OWNER),
+					errmsg("the tenant must keep an owner"),
+					errhint("Make someone else an owner first.")));
+}
+
+/*
+ * Keep the tenant's count, and its one primary owner.
+ */
+static void
+follow_ownership(const pg_uuid_t *tenant_id, bool was_owner, bool is_owner,
+				 bool was_primary)
+{
+	if (was_owner == is_owner)
+		return;
+	if (spi_run(count_owner, ARG_UUID(*tenant_id),
+				ARG_INT(is_owner ? 1 : -1)) == 0)
+		refuse_last_owner();
+	if (was_primary)
+		spi_run(pass_primary_on, ARG_UUID(*tenant_id));
+}
+
+/*
+ * End the person's sessions and links in the tenant.
+ */
+static void
+cut_access(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
+		   const char *why)
+{
+	spi_run(end_sessions, ARG_UUID(*tenant_id), ARG_UUID(*user_id),
+			ARG_TIME(GetCurrentTimestamp()), ARG_TEXT(why));
+	password_reset_cancel(tenant_id, user_id);
+}
+
+static void
+follow_role(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id, SpiRow row)
+{
+	char *role = row_text(row, "role");
+	Tenant tenant = tenant_read(tenant_id);
+
+	if (setting_on(SETTING_REVOKE_SESSIONS_ON_ROLE_CHANGE, tenant.settings))
+		spi_run(end_sessions, ARG_UUID(*tenant_id), ARG_UUID(*user_id),
+				ARG_TIME(GetCurrentTimestamp()), ARG_TEXT("role changed"));
+	else
+		spi_run(show_role, ARG_UUID(*tenant_id), ARG_UUID(*user_id),
+				ARG_TEXT(role));
+}
+
+static void
+after_update(SpiRow before, SpiRow after)
+{
+	pg_uuid_t tenant_id = row_uuid(after, "tenant_id");
+	pg_uuid_t user_id = row_uuid(after, "user_id");
+	char *role = row_text(before, "role");
+
+	follow_ownership(&tenant_id, is_owner(before), is_owner(after),
+					 row_bool(before, "is_primary_owner"));
+	if (is_active(before) && !is_active(after))
+		cut_access(&tenant_id, &user_id, "deactivated");
+	else if (!is_text(after, "role", role))
+		follow_role(&tenant_id, &user_id, after);
+}
+
+/*
+ * AFTER trigger, per row.
+ */
+PG_FUNCTION_INFO_V1(membership_changed);
+Datum
+membership_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger =
+		trigger_require(fcinfo, TRIGGER_EVENT_AFTER | TRIGGER_EVENT_ROW);
+	SpiRow row = trigger_row(trigger);
+	pg_uuid_t tenant_id = row_uuid(row, "tenant_id");
+	pg_uuid_t user_id = row_uuid(row, "user_id");
+
+	SPI_connect();
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		follow_ownership(&tenant_id, false, is_owner(row), false);
+	else if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		after_update(row, trigger_new_row(trigger));
+	else
+	{
+		follow_ownership(&tenant_id, is_owner(row), false,
+						 row_bool(row, "is_primary_owner"));
+		password_reset_cancel(&tenant_id, &user_id);
+	}
+	SPI_finish();
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * BEFORE TRUNCATE trigger: it would leave every tenant without an owner.
+ */
+PG_FUNCTION_INFO_V1(membership_refuse_truncate);
+Datum
+membership_refuse_truncate(PG_FUNCTION_ARGS)
+{
+	refuse_last_owner();
+}
+
+static const char *
+membership_action(const AuditChange *change)
+{
+	if (change->before == NULL)
+		return "user.joined";
+	if (change->after == NULL)
+		return "user.removed";
+	if (is_active(*change->before) != is_active(*change->after))
+		return is_active(*change->after) ? "user.reactivated"
+										 : "user.deactivated";
+	if (audit_differs(change, "role"))
+		return "user.role_changed";
+	return NULL;
+}
+
+void
+member_init(void)
+{
+	audit_register("user", membership_action);
+}

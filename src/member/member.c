@@ -1,0 +1,235 @@
+/*
+ * member.c
+ *	  Change a role, take access away at once, and give it back.
+ *
+ * Every change locks the tenant's row first, so that changes of one tenant's
+ * members are serialized, and then reads the caller's own membership again.
+ * What follows from a change (owner count, sessions, open links) is done by
+ * the triggers in guard.c, so that a bare UPDATE has it too.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "audit/audit.h"
+#include "core/address.h"
+#include "core/errors.h"
+#include "core/installation.h"
+#include "core/spi_query.h"
+#include "member/member.h"
+#include "tenant/tenant.h"
+
+SPI_QUERY(insert_membership,
+		  "INSERT INTO usermgmt.membership (tenant_id, user_id, role, status,"
+		  " is_primary_owner, joined_at) VALUES ($1, $2, $3, 'active', $4, $5)"
+		  " ON CONFLICT (tenant_id, user_id) DO NOTHING",
+		  UUIDOID, UUIDOID, TEXTOID, BOOLOID, TIMESTAMPTZOID);
+SPI_QUERY(find_membership,
+		  "SELECT FROM usermgmt.membership"
+		  " WHERE tenant_id = $1 AND user_id = $2",
+		  UUIDOID, UUIDOID);
+SPI_QUERY(share_membership,
+		  "SELECT role, status FROM usermgmt.membership"
+		  " WHERE tenant_id = $1 AND user_id = $2 FOR SHARE",
+		  UUIDOID, UUIDOID);
+SPI_QUERY(lock_membership,
+		  "SELECT role, status FROM usermgmt.membership"
+		  " WHERE tenant_id = $1 AND user_id = $2 FOR NO KEY UPDATE",
+		  UUIDOID, UUIDOID);
+SPI_QUERY(set_role,
+		  "UPDATE usermgmt.membership SET role = $3"
+		  " WHERE tenant_id = $1 AND user_id = $2",
+		  UUIDOID, UUIDOID, TEXTOID);
+SPI_QUERY(deactivate,
+		  "UPDATE usermgmt.membership SET status = 'deactivated',"
+		  " deactivated_at = $3, deactivated_by = $4, deactivation_reason = $5"
+		  " WHERE tenant_id = $1 AND user_id = $2",
+		  UUIDOID, UUIDOID, TIMESTAMPTZOID, UUIDOID, TEXTOID);
+SPI_QUERY(reactivate,
+		  "UPDATE usermgmt.membership SET status = 'active',"
+		  " deactivated_at = NULL, deactivated_by = NULL,"
+		  " deactivation_reason = NULL"
+		  " WHERE tenant_id = $1 AND user_id = $2",
+		  UUIDOID, UUIDOID);
+SPI_QUERY(show_member,
+		  "SELECT * FROM usermgmt.member_detail"
+		  " WHERE tenant_id = $1 AND user_id = $2",
+		  UUIDOID, UUIDOID);
+
+bool
+membership_create(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
+				  MemberRole role, bool primary)
+{
+	return spi_run(insert_membership, ARG_UUID(*tenant_id), ARG_UUID(*user_id),
+				   ARG_TEXT(role_name(role)), ARG_BOOL(primary),
+				   ARG_TIME(GetCurrentTimestamp())) == 1;
+}
+
+void
+refuse_member(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_UM_ALREADY_MEMBER),
+					errmsg("the person is a member already"),
+					errhint("usermgmt.members shows the role and status."),
+					errhidestmt(true)));
+}
+
+bool
+membership_exists(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id)
+{
+	return spi_latest(find_membership, ARG_UUID(*tenant_id),
+					  ARG_UUID(*user_id)) > 0;
+}
+
+static void
+refuse_unknown(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),
+					errmsg("there is no such member in this tenant")));
+}
+
+static void
+refuse_inactive(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UM_NOT_ACTIVE), errmsg("the member is not active"),
+			 errhint("Reactivate the member first.")));
+}
+
+static bool
+row_is_active(SpiRow row)
+{
+	return strcmp(row_text(row, "status"), "active") == 0;
+}
+
+void
+membership_require_active(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id)
+{
+	if (spi_run(share_membership, ARG_UUID(*tenant_id), ARG_UUID(*user_id)) ==
+		0)
+		refuse_unknown();
+	if (!row_is_active(spi_row(0)))
+		refuse_inactive();
+}
+
+void
+caller_lock(Caller *caller, MemberRole least)
+{
+	if (caller->actor == NULL)
+		return;
+	if (spi_run(share_membership, ARG_UUID(caller->actor->tenant_id),
+				ARG_UUID(caller->actor->user_id)) == 0 ||
+		!row_is_active(spi_row(0)))
+		ereport(ERROR, (errcode(ERRCODE_UM_NOT_AUTHENTICATED),
+						errmsg("not authenticated"),
+						errhint("The membership has ended.")));
+	caller->role = role_parse(row_text(spi_row(0), "role"));
+	if (caller->role < least)
+		refuse_role(least);
+}
+
+/* A member that is about to change, under all locks. */
+typedef struct Target
+{
+	Caller caller;
+	pg_uuid_t user_id;
+	MemberRole role;
+	bool active;
+} Target;
+
+static Target
+lock_target(FunctionCallInfo fcinfo)
+{
+	Target target = {.caller = caller_require(ROLE_ADMIN)};
+
+	if (PG_ARGISNULL(0))
+		refuse_null("user_id");
+	target.user_id = *PG_GETARG_UUID_P(0);
+	begin_writing(fcinfo);
+	tenant_lock(&target.caller.tenant_id);
+	caller_lock(&target.caller, ROLE_ADMIN);
+	if (spi_run(lock_membership, ARG_UUID(target.caller.tenant_id),
+				ARG_UUID(target.user_id)) == 0)
+		refuse_unknown();
+	target.role = role_parse(row_text(spi_row(0), "role"));
+	target.active = row_is_active(spi_row(0));
+	return target;
+}
+
+static Datum
+show(FunctionCallInfo fcinfo, const Target *target)
+{
+	audit_operation_end();
+	spi_run(show_member, ARG_UUID(target->caller.tenant_id),
+			ARG_UUID(target->user_id));
+	return spi_finish_with_row(fcinfo);
+}
+
+/*
+ * Only an owner makes or unmakes an owner; the last one stays (UM030, raised
+ * by the trigger on every path).
+ */
+PG_FUNCTION_INFO_V1(change_role);
+Datum
+change_role(PG_FUNCTION_ARGS)
+{
+	MemberRole role = role_require(argument_text(fcinfo, 1));
+	char *reason = plain_text(argument_text(fcinfo, 2), "reason", 500, true);
+	Target target;
+
+	SPI_connect();
+	target = lock_target(fcinfo);
+	if ((role == ROLE_OWNER || target.role == ROLE_OWNER) &&
+		target.caller.role < ROLE_OWNER)
+		refuse_role(ROLE_OWNER);
+	if (!target.active)
+		refuse_inactive();
+	audit_operation(&(AuditOperation){.reason = reason});
+	if (role != target.role)
+		spi_run(set_role, ARG_UUID(target.caller.tenant_id),
+				ARG_UUID(target.user_id), ARG_TEXT(role_name(role)));
+	return show(fcinfo, &target);
+}
+
+PG_FUNCTION_INFO_V1(deactivate_user);
+Datum
+deactivate_user(PG_FUNCTION_ARGS)
+{
+	char *reason = plain_text(argument_text(fcinfo, 1), "reason", 500, true);
+	Target target;
+
+	SPI_connect();
+	target = lock_target(fcinfo);
+	if (target.role == ROLE_OWNER)
+		ereport(ERROR, (errcode(ERRCODE_UM_OWNER_PROTECTED),
+						errmsg("an owner can not be deactivated"),
+						errhint("Transfer the ownership first, or change the "
+								"role.")));
+	if (!target.active)
+		ereport(ERROR, (errcode(ERRCODE_UM_NOT_ACTIVE),
+						errmsg("the member is deactivated already")));
+	audit_operation(&(AuditOperation){.reason = reason});
+	spi_run(deactivate, ARG_UUID(target.caller.tenant_id),
+			ARG_UUID(target.user_id), ARG_TIME(GetCurrentTimestamp()),
+			ARG_OPT_UUID(target.caller.actor != NULL
+							 ? &target.caller.actor->user_id
+							 : NULL),
+			ARG_TEXT(reason));
+	return show(fcinfo, &target);
+}
+
+PG_FUNCTION_INFO_V1(reactivate_user);
+Datum
+reactivate_user(PG_FUNCTION_ARGS)
+{
+	Target target;
+
+	SPI_connect();
+	target = lock_target(fcinfo);
+	if (target.active)
+		ereport(ERROR, (errcode(ERRCODE_UM_WRONG_STATE),
+						errmsg("the member is active already")));
+	spi_run(reactivate, ARG_UUID(target.caller.tenant_id),
+			ARG_UUID(target.user_id));
+	return show(fcinfo, &target);
+}

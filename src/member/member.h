@@ -1,0 +1,35 @@
+/*
+ * member.h: who belongs to a tenant, and in which role.
+ */
+#ifndef USERMGMT_MEMBER_H
+#define USERMGMT_MEMBER_H
+
+#include "core/actor.h"
+#include "core/spi_query.h"
+
+/* Adds a member; the first owner is the primary one. False when the person is
+ * a member already, whatever the status. */
+extern bool membership_create(const pg_uuid_t *tenant_id,
+							  const pg_uuid_t *user_id, MemberRole role,
+							  bool primary);
+
+/* Raises UM032: the person is a member already. */
+extern void refuse_member(void) pg_attribute_noreturn();
+
+/* Whether the person has a membership of any status in the tenant. */
+extern bool membership_exists(const pg_uuid_t *tenant_id,
+							  const pg_uuid_t *user_id);
+
+/* Locks the membership (shared); raises UM002 when there is none, and UM037
+ * when it is not active. */
+extern void membership_require_active(const pg_uuid_t *tenant_id,
+									  const pg_uuid_t *user_id);
+
+/* Reads the caller's own membership again and locks it (shared), so that a
+ * concurrent demotion and what needs the old role are serialized. Updates
+ * caller->role; raises UM001 when it is gone and 42501 below least. */
+extern void caller_lock(Caller *caller, MemberRole least);
+
+extern void member_init(void);
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * claim.h: a claimed message becomes a mail.
+ */
+#ifndef USERMGMT_CLAIM_H
+#define USERMGMT_CLAIM_H
+
+#include "core/spi_query.h"
+
+/* A rendered mail, or why there is none. Raises nothing for a bad template. */
+typedef struct RenderedMail
+{
+	char *sender;
+	char *from_name;
+	char *subject;
+	char *text_body;
+	char *html_body;
+	char *problem; /* NULL: the mail is complete */
+	bool unwanted; /* the reason to send it is gone */
+} RenderedMail;
+
+/* Renders the message of this row (of the claim statement). */
+extern RenderedMail mail_render(SpiRow message);
+
+#endif

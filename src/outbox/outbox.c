@@ -1,0 +1,172 @@
+/*
+ * outbox.c
+ *	  Queue mail in the caller's transaction, and wake a relay that sleeps.
+ *
+ * A relay that is about to sleep holds the lock SLOT_RELAY_IDLE shared. A
+ * transaction that queued mail tries the same lock, in a mode that conflicts,
+ * before it commits and keeps it until it has: if a relay holds it, NOTIFY is
+ * sent; if not, the relay can not fall asleep before the row is visible. NOTIFY
+ * costs throughput, so a busy relay gets none; polling is the guarantee.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/async.h"
+
+#include "core/installation.h"
+#include "core/settings.h"
+#include "core/slots.h"
+#include "core/uuid.h"
+#include "outbox/claim.h"
+#include "outbox/outbox.h"
+
+#define MAX_KINDS 32
+#define MAX_STEPS 16
+
+SPI_QUERY(insert_message,
+		  "INSERT INTO usermgmt.outbox (message_id, tenant_id, kind,"
+		  " subject_id, recipient, recipient_name, state, due_at, expires_at,"
+		  " created_at) VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9)",
+		  UUIDOID, UUIDOID, TEXTOID, UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID,
+		  TIMESTAMPTZOID, TIMESTAMPTZOID);
+SPI_QUERY(cancel_subject,
+		  "UPDATE usermgmt.outbox SET state = 'cancelled', finished_at = $3,"
+		  " reply = $4 WHERE subject_id = $1 AND tenant_id = $2"
+		  " AND state IN ('queued', 'claimed')",
+		  UUIDOID, UUIDOID, TIMESTAMPTZOID, TEXTOID);
+SPI_QUERY(cancel_expired,
+		  "UPDATE usermgmt.outbox SET state = 'cancelled', finished_at = $1,"
+		  " reply = 'expired before it could be sent'"
+		  " WHERE state = 'queued' AND expires_at <= $1",
+		  TIMESTAMPTZOID);
+
+static const MailKind *kinds[MAX_KINDS];
+static struct
+{
+	const char *name;
+	SpiQuery *statement;
+} steps[MAX_STEPS];
+static bool wake;
+
+void
+outbox_register(const MailKind *kind)
+{
+	int i = 0;
+
+	while (kinds[i] != NULL)
+		if (++i == MAX_KINDS - 1)
+			elog(ERROR, "too many kinds of mail");
+	kinds[i] = kind;
+}
+
+const MailKind *
+mail_kind(const char *name)
+{
+	for (int i = 0; kinds[i] != NULL; i++)
+		if (strcmp(kinds[i]->name, name) == 0)
+			return kinds[i];
+	return NULL;
+}
+
+char *
+mail_link(const MailKind *kind, const char *base_url, const LinkToken *token)
+{
+	size_t length = strlen(base_url);
+
+	while (length > 0 && base_url[length - 1] == '/')
+		length--;
+	return psprintf("%.*s%s?token=%s", (int) length, base_url, kind->path,
+					link_token_make(token));
+}
+
+void
+outbox_wake_relay(void)
+{
+	wake = true;
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	LOCKTAG idle;
+
+	if (event == XACT_EVENT_PRE_COMMIT && wake && notify_relay)
+	{
+		idle = slot_tag(SLOT_RELAY_IDLE, 0, true);
+		if (LockAcquire(&idle, RowExclusiveLock, false, true) ==
+			LOCKACQUIRE_NOT_AVAIL)
+			Async_Notify("usermgmt_outbox", "");
+	}
+	if (event != XACT_EVENT_PRE_PREPARE)
+		wake = false;
+}
+
+void
+outbox_put(const Mail *mail)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	pg_uuid_t message_id = uuid_make(now);
+
+	Assert(mail_kind(mail->kind) != NULL);
+	spi_run(insert_message, ARG_UUID(message_id), ARG_UUID(mail->tenant_id),
+			ARG_TEXT(mail->kind), ARG_UUID(mail->subject_id),
+			ARG_TEXT(mail->recipient), ARG_TEXT(mail->recipient_name),
+			ARG_TIME(mail->due_at),
+			mail->expires_at == 0 ? ARG_NULL(TIMESTAMPTZOID)
+								  : ARG_TIME(mail->expires_at),
+			ARG_TIME(now));
+	outbox_wake_relay();
+}
+
+void
+outbox_cancel_subject(const pg_uuid_t *tenant_id, const pg_uuid_t *subject_id,
+					  const char *why)
+{
+	spi_run(cancel_subject, ARG_UUID(*subject_id), ARG_UUID(*tenant_id),
+			ARG_TIME(GetCurrentTimestamp()), ARG_TEXT(why));
+}
+
+void
+maintenance_register(const char *name, SpiQuery *statement)
+{
+	int i = 0;
+
+	while (steps[i].statement != NULL)
+		if (++i == MAX_STEPS - 1)
+			elog(ERROR, "too many maintenance steps");
+	steps[i].name = name;
+	steps[i].statement = statement;
+}
+
+/*
+ * Idempotent, and safe to run from several places at once.
+ */
+PG_FUNCTION_INFO_V1(run_maintenance);
+Datum
+run_maintenance(PG_FUNCTION_ARGS)
+{
+	StringInfoData done;
+
+	initStringInfo(&done);
+	SPI_connect();
+	begin_writing(fcinfo);
+	for (int i = 0; steps[i].statement != NULL; i++)
+	{
+		SpiArg now = ARG_TIME(GetCurrentTimestamp());
+
+		appendStringInfo(
+			&done, "%s\"%s\": " UINT64_FORMAT, i == 0 ? "{" : ", ",
+			steps[i].name,
+			spi_execute(steps[i].statement, &now, SPI_VIEW_COMMAND));
+	}
+	SPI_finish();
+	appendStringInfoChar(&done, '}');
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(done.data));
+}
+
+void
+outbox_init(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
+	maintenance_register("mails_expired", &cancel_expired);
+}

@@ -1,0 +1,65 @@
+/*
+ * outbox.h: mail leaves with the transaction that caused it.
+ *
+ * A row says what to send to whom; it holds no token and no body. Both are
+ * made when the relay claims the message. Each kind of mail is described by
+ * the room that owns it (outbox_register).
+ */
+#ifndef USERMGMT_OUTBOX_H
+#define USERMGMT_OUTBOX_H
+
+#include "core/spi_query.h"
+#include "token/token.h"
+
+/* How a kind of mail is made. subject is a statement with the parameters
+ * (subject id uuid, tenant id uuid, now timestamptz) that gives one row:
+ * wanted boolean, generation integer, variables jsonb (an object of texts);
+ * no row means that the mail is no longer wanted. path and purpose make the
+ * link {{link}}; path is NULL for a mail without one. */
+typedef struct MailKind
+{
+	const char *name;
+	const char *path;
+	LinkPurpose purpose;
+	SpiQuery *subject;
+} MailKind;
+
+/* Called once per kind, when the library is loaded. */
+extern void outbox_register(const MailKind *kind);
+
+/* The kind of this name, or NULL. */
+extern const MailKind *mail_kind(const char *name);
+
+/* The link of this kind for a subject, palloc'd, under this base address. */
+extern char *mail_link(const MailKind *kind, const char *base_url,
+					   const LinkToken *token);
+
+/* Queues one mail in the caller's transaction. due_at is when to send it at
+ * the earliest; after expires_at (0: never) it is not sent any more. */
+typedef struct Mail
+{
+	const char *kind;
+	pg_uuid_t tenant_id;
+	pg_uuid_t subject_id;
+	const char *recipient;
+	const char *recipient_name;
+	TimestampTz due_at;
+	TimestampTz expires_at;
+} Mail;
+
+extern void outbox_put(const Mail *mail);
+
+/* Cancels the mails about this subject that are not on the wire yet. */
+extern void outbox_cancel_subject(const pg_uuid_t *tenant_id,
+								  const pg_uuid_t *subject_id, const char *why);
+
+/* A step of run_maintenance(): a statement with the parameter now, counted
+ * under this name. Called once per step, when the library is loaded. */
+extern void maintenance_register(const char *name, SpiQuery *statement);
+
+/* Wakes a sleeping relay when this transaction commits. */
+extern void outbox_wake_relay(void);
+
+extern void outbox_init(void);
+
+#endif

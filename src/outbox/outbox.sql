@@ -1,0 +1,305 @@
+-- queued -> claimed -> sending -> sent | queued (later) | dead | cancelled.
+CREATE TABLE usermgmt.outbox (
+	message_id uuid NOT NULL,
+	tenant_id uuid NOT NULL,
+	kind text NOT NULL,
+	subject_id uuid NOT NULL,
+	recipient text NOT NULL,
+	recipient_name text,
+	state text NOT NULL DEFAULT 'queued'
+		CHECK (state IN ('queued', 'claimed', 'sending', 'sent', 'dead', 'cancelled')),
+	due_at timestamptz NOT NULL,
+	expires_at timestamptz,
+	attempts integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+	fence bigint NOT NULL DEFAULT 0,
+	holder bigint,
+	worker text,
+	created_at timestamptz NOT NULL,
+	claimed_at timestamptz,
+	finished_at timestamptz,
+	reply text,
+	bounced_at timestamptz,
+	bounce_detail text,
+	PRIMARY KEY (message_id, tenant_id),
+	CONSTRAINT a_finished_message_says_when CHECK ((state IN ('sent', 'dead', 'cancelled')) = (finished_at IS NOT NULL)),
+	CONSTRAINT a_claimed_message_has_a_holder CHECK (state NOT IN ('claimed', 'sending') OR holder IS NOT NULL)
+);
+COMMENT ON TABLE usermgmt.outbox IS 'Mails to send and sent: what about to whom; texts and links are made when a relay claims them and stored nowhere.';
+CREATE INDEX outbox_due ON usermgmt.outbox (due_at, message_id) WHERE state = 'queued';
+CREATE INDEX outbox_held ON usermgmt.outbox (holder) WHERE state IN ('claimed', 'sending');
+CREATE INDEX outbox_subject ON usermgmt.outbox (subject_id, tenant_id, message_id);
+
+CREATE TABLE usermgmt.outbox_attempt (
+	message_id uuid NOT NULL,
+	tenant_id uuid NOT NULL,
+	fence bigint NOT NULL,
+	ended_at timestamptz NOT NULL,
+	outcome text NOT NULL CHECK (outcome IN ('sent', 'deferred', 'dead')),
+	reply text,
+	PRIMARY KEY (message_id, tenant_id, fence),
+	FOREIGN KEY (message_id, tenant_id) REFERENCES usermgmt.outbox ON DELETE CASCADE
+);
+COMMENT ON TABLE usermgmt.outbox_attempt IS 'Each attempt to send a message, with the server''s reply.';
+
+CREATE TABLE usermgmt.address_suppression (
+	address text NOT NULL PRIMARY KEY,
+	reason text NOT NULL,
+	suppressed_at timestamptz NOT NULL
+);
+COMMENT ON TABLE usermgmt.address_suppression IS 'Addresses (canonical) that bounced for good and get no more mail.';
+
+-- A shipped template is never changed: a row with built_in false goes before it.
+CREATE TABLE usermgmt.email_template (
+	tenant_id uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
+	kind text NOT NULL,
+	locale text NOT NULL,
+	built_in boolean NOT NULL DEFAULT false,
+	subject text NOT NULL,
+	text_body text NOT NULL,
+	html_body text NOT NULL,
+	PRIMARY KEY (tenant_id, kind, locale, built_in)
+);
+COMMENT ON TABLE usermgmt.email_template IS 'Texts of mails, per kind and language: shipped (built_in), an operator''s, or a tenant''s own.';
+
+CREATE FUNCTION usermgmt.outbox_guard() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.outbox_guard() IS 'Trigger: a message changes state only as the table of transitions allows.';
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF state ON usermgmt.outbox
+	FOR EACH ROW EXECUTE FUNCTION usermgmt.outbox_guard();
+
+CREATE TYPE usermgmt.outbox_message AS (
+	message_id uuid,
+	fence bigint,
+	kind text,
+	tenant_id uuid,
+	sender text,
+	recipient text,
+	subject text,
+	text_body text,
+	html_body text,
+	headers jsonb,
+	message_id_header text,
+	attempt integer,
+	expires_at timestamptz
+);
+COMMENT ON TYPE usermgmt.outbox_message IS 'A claimed mail, rendered, with its link; it exists nowhere else.';
+
+CREATE FUNCTION usermgmt.outbox_claim(worker text, max_messages integer DEFAULT NULL)
+	RETURNS SETOF usermgmt.outbox_message
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.outbox_claim(text, integer) IS 'Takes at most max_messages (100) due mails for this connection, oldest first, rendered with their links.';
+
+CREATE FUNCTION usermgmt.outbox_sending(message_id uuid, fence bigint) RETURNS boolean
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.outbox_sending(uuid, bigint) IS 'The last look before the final dot: false means cancelled, expired or taken over, do not send.';
+
+CREATE FUNCTION usermgmt.outbox_sent(message_id uuid, fence bigint, reply text) RETURNS boolean
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.outbox_sent(uuid, bigint, text) IS 'The server accepted the mail; false when the claim is no longer the caller''s.';
+
+CREATE FUNCTION usermgmt.outbox_failed(message_id uuid, fence bigint, permanent boolean, reply text) RETURNS boolean
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.outbox_failed(uuid, bigint, boolean, text) IS 'The mail failed: permanent true ends it, false tries again later, NULL hands it back untried; false when the claim is no longer the caller''s.';
+
+CREATE FUNCTION usermgmt.outbox_bounced(message_id_header text, recipient text, status text, detail text) RETURNS boolean
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.outbox_bounced(text, text, text, text) IS 'A sent mail came back (RFC 3464 status); 5.x.x stops further mail to the address. False when no such mail was sent.';
+
+CREATE FUNCTION usermgmt.outbox_next_due() RETURNS timestamptz
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.outbox_next_due() IS 'When the next mail is due, or NULL; from now until its next claim this connection counts as asleep and is notified on channel usermgmt_outbox.';
+
+CREATE FUNCTION usermgmt.run_maintenance() RETURNS jsonb
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.run_maintenance() IS 'Does what time makes necessary (expired mails, ended sessions, old throttles) and counts it; idempotent.';
+
+CREATE FUNCTION usermgmt.outbox_pause(reason text) RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.outbox_pause(text) IS 'No mail is claimed any more until outbox_resume().';
+
+CREATE FUNCTION usermgmt.outbox_resume() RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.outbox_resume() IS 'Mail is claimed again after outbox_pause(), or in a restored copy that is the real one.';
+
+CREATE FUNCTION usermgmt.outbox_retry(message_id uuid) RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.outbox_retry(uuid) IS 'Queues a dead mail again, due now; UM036 when it is not dead.';
+
+CREATE FUNCTION usermgmt.outbox_cancel(message_id uuid) RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.outbox_cancel(uuid) IS 'Cancels a mail that is not on the wire yet; UM036 when there is none.';
+
+-- Internal: what has become of a mail, in the words of the invitation views.
+CREATE FUNCTION usermgmt.delivery_of(message usermgmt.outbox) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN CASE
+		WHEN (message).bounced_at IS NOT NULL THEN 'bounced'
+		WHEN (message).state = 'sent' THEN 'sent'
+		WHEN (message).state = 'dead' THEN 'failed'
+		WHEN (message).state = 'cancelled' AND (message).reply LIKE 'suppressed%' THEN 'suppressed'
+		WHEN (message).state = 'cancelled' THEN 'failed'
+		WHEN (message).attempts > 0 THEN 'deferred'
+		WHEN (message).state = 'queued' AND (message).due_at > greatest((message).created_at, statement_timestamp()) THEN 'scheduled'
+		WHEN (message).state IS NOT NULL THEN 'queued'
+	END;
+COMMENT ON FUNCTION usermgmt.delivery_of(usermgmt.outbox) IS 'queued, scheduled, sent, deferred, failed, bounced or suppressed.';
+
+CREATE VIEW usermgmt.mail_queue AS
+	SELECT o.message_id, o.tenant_id, o.kind, o.recipient, o.state,
+		usermgmt.delivery_of(o) AS delivery, o.due_at, o.expires_at, o.attempts,
+		o.reply, o.worker, o.created_at, o.claimed_at, o.finished_at,
+		o.subject_id, o.recipient_name, o.bounced_at, o.bounce_detail
+	FROM usermgmt.outbox AS o;
+COMMENT ON VIEW usermgmt.mail_queue IS 'Every mail and what has become of it; texts and links exist nowhere.';
+COMMENT ON COLUMN usermgmt.mail_queue.message_id IS 'Id of the mail; also the left part of its Message-ID.';
+COMMENT ON COLUMN usermgmt.mail_queue.tenant_id IS 'The tenant it is sent for.';
+COMMENT ON COLUMN usermgmt.mail_queue.kind IS 'invitation, welcome, password_reset, password_changed.';
+COMMENT ON COLUMN usermgmt.mail_queue.recipient IS 'The address it goes to.';
+COMMENT ON COLUMN usermgmt.mail_queue.state IS 'queued, claimed, sending, sent, dead or cancelled.';
+COMMENT ON COLUMN usermgmt.mail_queue.delivery IS 'queued, scheduled, sent, deferred, failed, bounced or suppressed.';
+COMMENT ON COLUMN usermgmt.mail_queue.due_at IS 'When it is to be sent, or tried again, at the earliest.';
+COMMENT ON COLUMN usermgmt.mail_queue.expires_at IS 'After this it is not sent any more.';
+COMMENT ON COLUMN usermgmt.mail_queue.attempts IS 'How often sending was tried.';
+COMMENT ON COLUMN usermgmt.mail_queue.reply IS 'The mail server''s last words, or why it ended.';
+COMMENT ON COLUMN usermgmt.mail_queue.worker IS 'The relay that claimed it last.';
+COMMENT ON COLUMN usermgmt.mail_queue.created_at IS 'When it was queued.';
+COMMENT ON COLUMN usermgmt.mail_queue.claimed_at IS 'When a relay claimed it last.';
+COMMENT ON COLUMN usermgmt.mail_queue.finished_at IS 'When it was sent, given up or cancelled.';
+COMMENT ON COLUMN usermgmt.mail_queue.subject_id IS 'The invitation, reset or person it is about.';
+COMMENT ON COLUMN usermgmt.mail_queue.recipient_name IS 'The name beside the address.';
+COMMENT ON COLUMN usermgmt.mail_queue.bounced_at IS 'When it came back.';
+COMMENT ON COLUMN usermgmt.mail_queue.bounce_detail IS 'What the bounce said.';
+
+CREATE VIEW usermgmt.outbox_statistics AS
+	SELECT
+		count(*) FILTER (WHERE state = 'queued')::integer AS queued,
+		count(*) FILTER (WHERE state = 'queued' AND due_at <= statement_timestamp())::integer AS due,
+		count(*) FILTER (WHERE state IN ('claimed', 'sending'))::integer AS in_flight,
+		count(*) FILTER (WHERE state = 'dead')::integer AS dead,
+		min(due_at) FILTER (WHERE state = 'queued') AS oldest_due_at,
+		(SELECT mail_pause_reason FROM usermgmt.installation) AS paused
+	FROM usermgmt.outbox
+	WHERE state IN ('queued', 'claimed', 'sending', 'dead');
+COMMENT ON VIEW usermgmt.outbox_statistics IS 'How much mail waits, is in flight, or is dead.';
+COMMENT ON COLUMN usermgmt.outbox_statistics.queued IS 'Mails waiting.';
+COMMENT ON COLUMN usermgmt.outbox_statistics.due IS 'Of those, mails that could be sent now.';
+COMMENT ON COLUMN usermgmt.outbox_statistics.in_flight IS 'Mails that a relay holds.';
+COMMENT ON COLUMN usermgmt.outbox_statistics.dead IS 'Mails given up; outbox_retry() queues one again.';
+COMMENT ON COLUMN usermgmt.outbox_statistics.oldest_due_at IS 'When the oldest waiting mail was or is due.';
+COMMENT ON COLUMN usermgmt.outbox_statistics.paused IS 'Why mail is paused, or NULL.';
+CREATE INDEX outbox_dead ON usermgmt.outbox (message_id) WHERE state = 'dead';
+
+INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
+	('relay', 'function', 'outbox_claim'),
+	('relay', 'function', 'outbox_sending'),
+	('relay', 'function', 'outbox_sent'),
+	('relay', 'function', 'outbox_failed'),
+	('relay', 'function', 'outbox_bounced'),
+	('relay', 'function', 'outbox_next_due'),
+	('relay', 'function', 'run_maintenance'),
+	('operator', 'function', 'run_maintenance'),
+	('operator', 'function', 'outbox_pause'),
+	('operator', 'function', 'outbox_resume'),
+	('operator', 'function', 'outbox_retry'),
+	('operator', 'function', 'outbox_cancel'),
+	('application', 'function', 'delivery_of'),
+	('operator', 'relation', 'mail_queue'),
+	('operator', 'relation', 'outbox_statistics'),
+	('operator', 'relation', 'outbox'),
+	('operator', 'relation', 'outbox_attempt'),
+	('operator', 'relation', 'address_suppression'),
+	('operator', 'relation', 'email_template');
+
+INSERT INTO usermgmt.email_template (kind, locale, built_in, subject, text_body, html_body) VALUES
+('invitation', 'en', true,
+'{{inviter_name}}{{^inviter_name}}{{tenant_name}}{{/inviter_name}} invited you to {{tenant_name}}',
+'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
+
+{{#inviter_name}}{{inviter_name}} has{{/inviter_name}}{{^inviter_name}}You have been{{/inviter_name}} invited{{#inviter_name}} you{{/inviter_name}} to join {{tenant_name}} as {{role}}. Welcome!
+
+{{#message}}
+Their message:
+
+{{message}}
+
+{{/message}}
+To accept, open this link and choose a password:
+
+{{link}}
+
+The link works once, until {{expires_at}}.
+
+If you did not expect this mail, you can ignore it.
+',
+'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
+<p>{{#inviter_name}}{{inviter_name}} has{{/inviter_name}}{{^inviter_name}}You have been{{/inviter_name}} invited{{#inviter_name}} you{{/inviter_name}} to join <strong>{{tenant_name}}</strong> as {{role}}. Welcome!</p>
+{{#message}}
+<blockquote style="white-space: pre-line">{{message}}</blockquote>
+{{/message}}
+<p><a href="{{link}}">Accept the invitation</a> and choose a password, or open this address:</p>
+<p>{{link}}</p>
+<p>The link works once, until {{expires_at}}.</p>
+<p>If you did not expect this mail, you can ignore it.</p>
+'),
+('welcome', 'en', true,
+'Welcome to {{tenant_name}}',
+'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
+
+{{tenant_name}} has been set up, and you are its owner. To sign in, first choose a password here:
+
+{{link}}
+
+The link works once, until {{expires_at}}. After that, ask for a new one with "forgot password".
+
+If you did not expect this mail, you can ignore it.
+',
+'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
+<p><strong>{{tenant_name}}</strong> has been set up, and you are its owner. To sign in, first <a href="{{link}}">choose a password</a>, or open this address:</p>
+<p>{{link}}</p>
+<p>The link works once, until {{expires_at}}. After that, ask for a new one with “forgot password”.</p>
+<p>If you did not expect this mail, you can ignore it.</p>
+'),
+('password_reset', 'en', true,
+'Choose a new password for {{tenant_name}}',
+'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
+
+{{#requested_by}}{{requested_by}} asked us to send you{{/requested_by}}{{^requested_by}}You asked for{{/requested_by}} a link to choose a new password:
+
+{{link}}
+
+It works once, until {{expires_at}}. Choosing a new password signs you out everywhere.
+
+If you did not ask for this, you can ignore this mail: your password stays as it is.
+',
+'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
+<p>{{#requested_by}}{{requested_by}} asked us to send you{{/requested_by}}{{^requested_by}}You asked for{{/requested_by}} a link to <a href="{{link}}">choose a new password</a>:</p>
+<p>{{link}}</p>
+<p>It works once, until {{expires_at}}. Choosing a new password signs you out everywhere.</p>
+<p>If you did not ask for this, you can ignore this mail: your password stays as it is.</p>
+'),
+('password_changed', 'en', true,
+'Your password was changed',
+'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
+
+the password of your account {{recipient}} was changed on {{changed_at}}, and you were signed out everywhere.
+
+If that was not you, ask for a new password at once at {{base_url}} and tell an administrator of {{tenant_name}}.
+',
+'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
+<p>the password of your account {{recipient}} was changed on {{changed_at}}, and you were signed out everywhere.</p>
+<p>If that was not you, ask for a new password at once at {{base_url}} and tell an administrator of {{tenant_name}}.</p>
+');
+
+SELECT usermgmt.audit_attach('usermgmt.email_template', '{email_template,kind}');
+

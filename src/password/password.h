@@ -1,0 +1,62 @@
+/*
+ * password.h: Argon2id, the policy, and the links that set a new password.
+ */
+#ifndef USERMGMT_PASSWORD_H
+#define USERMGMT_PASSWORD_H
+
+#include "account/account.h"
+#include "core/settings.h"
+#include "tenant/tenant.h"
+
+/* A password in the form that is hashed: NFC, UTF-8. secret is palloc'd. */
+typedef struct Password
+{
+	char *secret;
+	size_t length;
+} Password;
+
+/* The password in the argument; NULL and texts over 1024 octets give a secret
+ * of length 0, which fits no hash. The caller wipes it. */
+extern Password password_argument(FunctionCallInfo fcinfo, int n);
+extern void password_wipe(Password *password);
+
+/* Raises UM021, with the rule in DETAIL, unless the policy accepts it; account
+ * and tenant give the words that it must not be, each may be NULL. */
+extern void password_check(const Password *password, const char *email,
+						   const char *name, const Tenant *tenant);
+
+/* The hash to store; takes a hash slot, or raises UM022. Call it while no row
+ * lock is held. */
+extern char *password_hash(const Password *password);
+
+/* As password_hash(), but NULL when no slot came free. */
+extern char *password_rehash(const Password *password);
+
+typedef enum PasswordVerdict
+{
+	PASSWORD_RIGHT,
+	PASSWORD_RIGHT_REHASH, /* and its hash is of a lower cost than set */
+	PASSWORD_WRONG,
+	PASSWORD_BUSY /* no slot came free */
+} PasswordVerdict;
+
+/* Compares with a stored hash; with NULL it spends the same and says wrong.
+ * Call it while no row lock is held. */
+extern PasswordVerdict password_verify(const Password *password,
+									   const char *stored);
+
+/* Opens a link for a new password (kind "password_reset" or "welcome"), voids
+ * the person's earlier ones, and queues the mail. requested_by is the admin
+ * who asked for it, or NULL; origin is self, admin or welcome. Locks the
+ * account, which must come before any membership. */
+extern void password_reset_put(const Tenant *tenant, const Account *account,
+							   const char *origin,
+							   const pg_uuid_t *requested_by);
+
+/* Cancels the person's open links of this tenant, and their mails. */
+extern void password_reset_cancel(const pg_uuid_t *tenant_id,
+								  const pg_uuid_t *user_id);
+
+extern void password_init(void);
+
+#endif

@@ -1,0 +1,91 @@
+-- open -> ended | revoked, and no way back; purged after its natural end.
+CREATE TABLE usermgmt.session (
+	session_id uuid NOT NULL,
+	tenant_id uuid NOT NULL,
+	user_id uuid NOT NULL,
+	token_hash bytea NOT NULL CONSTRAINT a_token_hash_has_32_bytes CHECK (length(token_hash) = 32),
+	role text NOT NULL CHECK (role IN ('owner', 'admin', 'member')),
+	email text NOT NULL,
+	state text NOT NULL CHECK (state IN ('open', 'ended', 'revoked')),
+	created_at timestamptz NOT NULL,
+	last_used_at timestamptz NOT NULL,
+	expires_at timestamptz NOT NULL,
+	ended_at timestamptz,
+	end_reason text,
+	ip text,
+	user_agent text,
+	PRIMARY KEY (session_id, tenant_id),
+	CONSTRAINT an_ended_session_says_when CHECK ((state = 'open') = (ended_at IS NULL))
+);
+COMMENT ON TABLE usermgmt.session IS 'Sign-ins; the token is stored as its hash, role and email are copies that validation needs, kept by triggers.';
+CREATE INDEX session_open ON usermgmt.session (user_id, tenant_id) WHERE state = 'open';
+CREATE INDEX session_expiry ON usermgmt.session (expires_at);
+SELECT usermgmt.audit_attach('usermgmt.session', '{session,session_id,subject:email,hide:token_hash,ignore:last_used_at}');
+
+CREATE FUNCTION usermgmt.session_guard() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.session_guard() IS 'Trigger: a session that is over stays over.';
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF state ON usermgmt.session
+	FOR EACH ROW EXECUTE FUNCTION usermgmt.session_guard();
+
+CREATE FUNCTION usermgmt.session_changed() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.session_changed() IS 'Trigger: every backend reads its acting user anew at its next statement.';
+CREATE TRIGGER signal AFTER UPDATE OF session_id, tenant_id, user_id, token_hash, role, email, state, expires_at OR DELETE OR TRUNCATE ON usermgmt.session
+	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.session_changed();
+
+-- Failures per address, whether or not it belongs to anybody.
+CREATE TABLE usermgmt.login_throttle (
+	address text NOT NULL PRIMARY KEY,
+	failures integer NOT NULL CHECK (failures > 0),
+	next_try_at timestamptz NOT NULL,
+	last_failure_at timestamptz NOT NULL
+);
+COMMENT ON TABLE usermgmt.login_throttle IS 'Wrong passwords in a row per canonical address, and when the next try counts.';
+
+CREATE TYPE usermgmt.session_context AS (
+	session_id uuid,
+	user_id uuid,
+	tenant_id uuid,
+	role text,
+	email text,
+	expires_at timestamptz
+);
+COMMENT ON TYPE usermgmt.session_context IS 'Who is acting, as use_session() bound it.';
+
+CREATE TYPE usermgmt.session_start AS (
+	outcome text,
+	session_token text,
+	session_id uuid,
+	user_id uuid,
+	tenant_id uuid,
+	role text,
+	expires_at timestamptz,
+	detail jsonb
+);
+COMMENT ON TYPE usermgmt.session_start IS 'The outcome of a sign-in (ok, invalid_credentials, try_later, busy, choose_tenant, deactivated), and with ok the session''s token, which is shown only once.';
+
+-- Runs no SQL, so it needs no definer rights and no search_path: it reads the
+-- session by a direct index scan (src/session/lookup.c).
+CREATE FUNCTION usermgmt.use_session(token text, scope text DEFAULT NULL) RETURNS usermgmt.session_context
+	LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.use_session(text, text) IS 'Verifies a session token and binds its person for the transaction (scope transaction, the default) or until end_use() or disconnect (connection); UM001.';
+
+CREATE FUNCTION usermgmt.log_in(email text, password text, tenant text DEFAULT NULL, ip text DEFAULT NULL, user_agent text DEFAULT NULL)
+	RETURNS usermgmt.session_start
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.log_in(text, text, text, text, text) IS 'Signs in with address and password; bad credentials are an outcome, never an error, so commit after it.';
+
+CREATE FUNCTION usermgmt.log_out() RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.log_out() IS 'Ends the bound session for good; UM001 when there is none.';
+
+INSERT INTO usermgmt.access_privilege (access, object_kind, object_name, hidden_columns) VALUES
+	('application', 'function', 'use_session', NULL),
+	('application', 'function', 'log_in', NULL),
+	('application', 'function', 'log_out', NULL),
+	('operator', 'relation', 'session', '{token_hash}'),
+	('operator', 'relation', 'login_throttle', NULL);
+

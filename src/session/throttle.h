@@ -1,0 +1,19 @@
+/*
+ * throttle.h: growing waits after wrong passwords, per address.
+ */
+#ifndef USERMGMT_THROTTLE_H
+#define USERMGMT_THROTTLE_H
+
+#include "core/address.h"
+
+/* Seconds until the address may be tried again, 0 for now. */
+extern int throttle_wait(const Address *address);
+
+/* Counts a wrong password. The row is the same whether or not the address
+ * belongs to anybody. */
+extern void throttle_failure(const Address *address);
+
+/* Forgets the failures of an address as typed. */
+extern void throttle_clear(const char *email);
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * tenant.c
+ *	  Tenants: found, locked first, and closed to everybody when suspended.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "audit/audit.h"
+#include "core/actor.h"
+#include "core/errors.h"
+#include "core/installation.h"
+#include "core/spi_query.h"
+#include "core/transition.h"
+#include "core/uuid.h"
+#include "tenant/tenant.h"
+
+#define TENANT_COLUMNS                                                         \
+	"SELECT slug, name, settings, suspended_at IS NOT NULL AS suspended"       \
+	" FROM usermgmt.tenant WHERE tenant_id = $1"
+
+SPI_QUERY(read_tenant, TENANT_COLUMNS, UUIDOID);
+SPI_QUERY(share_tenant, TENANT_COLUMNS " FOR SHARE", UUIDOID);
+SPI_QUERY(lock_tenant, TENANT_COLUMNS " FOR NO KEY UPDATE", UUIDOID);
+SPI_QUERY(find_tenant,
+		  "SELECT tenant_id FROM usermgmt.tenant WHERE slug = $1"
+		  " UNION ALL SELECT tenant_id FROM usermgmt.tenant"
+		  " WHERE tenant_id = $2 LIMIT 1",
+		  TEXTOID, UUIDOID);
+SPI_QUERY(end_tenant_sessions,
+		  "UPDATE usermgmt.session SET state = 'revoked', ended_at = $2,"
+		  " end_reason = 'tenant suspended'"
+		  " WHERE tenant_id = $1 AND state = 'open'",
+		  UUIDOID, TIMESTAMPTZOID);
+
+static Tenant
+tenant_of_row(const pg_uuid_t *tenant_id, uint64 found)
+{
+	Tenant tenant = {.tenant_id = *tenant_id};
+	SpiRow row;
+	bool isnull;
+
+	if (found == 0)
+		ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),
+						errmsg("the tenant does not exist")));
+	row = spi_row(0);
+	tenant.slug = row_text(row, "slug");
+	tenant.name = row_text(row, "name");
+	tenant.settings = DatumGetJsonbP(row_datum(row, "settings", &isnull));
+	tenant.suspended = row_bool(row, "suspended");
+	return tenant;
+}
+
+Tenant
+tenant_read(const pg_uuid_t *tenant_id)
+{
+	return tenant_of_row(tenant_id,
+						 spi_latest(read_tenant, ARG_UUID(*tenant_id)));
+}
+
+Tenant
+tenant_lock_shared(const pg_uuid_t *tenant_id)
+{
+	return tenant_of_row(tenant_id,
+						 spi_run(share_tenant, ARG_UUID(*tenant_id)));
+}
+
+Tenant
+tenant_lock(const pg_uuid_t *tenant_id)
+{
+	return tenant_of_row(tenant_id, spi_run(lock_tenant, ARG_UUID(*tenant_id)));
+}
+
+bool
+tenant_find(const char *slug_or_id, pg_uuid_t *tenant_id)
+{
+	pg_uuid_t id;
+	bool is_id = uuid_parse(slug_or_id, &id);
+
+	if (spi_latest(find_tenant, ARG_TEXT(slug_or_id),
+				   ARG_OPT_UUID(is_id ? &id : NULL)) == 0)
+		return false;
+	*tenant_id = row_uuid(spi_row(0), "tenant_id");
+	return true;
+}
+
+void
+tenant_require_open(const Tenant *tenant)
+{
+	if (tenant->suspended)
+		ereport(ERROR, (errcode(ERRCODE_UM_TENANT_SUSPENDED),
+						errmsg("the tenant is suspended"), errhidestmt(true)));
+}
+
+/*
+ * For an operator: work in this tenant until disconnect.
+ */
+PG_FUNCTION_INFO_V1(use_tenant);
+Datum
+use_tenant(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t *tenant_id = palloc(sizeof(pg_uuid_t));
+
+	if (PG_ARGISNULL(0))
+		refuse_null("tenant");
+	SPI_connect();
+	if (!tenant_find(text_to_cstring(PG_GETARG_TEXT_PP(0)), tenant_id))
+		ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),
+						errmsg("there is no such tenant"),
+						errhint("SELECT slug, name FROM usermgmt.tenants "
+								"shows them all before one is selected.")));
+	SPI_finish();
+	actor_use_tenant(tenant_id);
+	PG_RETURN_UUID_P(tenant_id);
+}
+
+/*
+ * AFTER UPDATE trigger: suspension ends every session of the tenant.
+ */
+PG_FUNCTION_INFO_V1(tenant_changed);
+Datum
+tenant_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger =
+		trigger_require(fcinfo, TRIGGER_EVENT_AFTER | TRIGGER_EVENT_ROW);
+	pg_uuid_t tenant_id = row_uuid(trigger_new_row(trigger), "tenant_id");
+
+	if (row_is_null(trigger_row(trigger), "suspended_at") &&
+		!row_is_null(trigger_new_row(trigger), "suspended_at"))
+	{
+		SPI_connect();
+		spi_run(end_tenant_sessions, ARG_UUID(tenant_id),
+				ARG_TIME(GetCurrentTimestamp()));
+		SPI_finish();
+	}
+	actor_signal();
+	return PointerGetDatum(NULL);
+}
+
+static const char *
+tenant_action(const AuditChange *change)
+{
+	bool was;
+	bool is;
+
+	if (change->before == NULL || change->after == NULL)
+		return NULL;
+	was = row_is_null(*change->before, "suspended_at");
+	is = row_is_null(*change->after, "suspended_at");
+	if (was != is)
+		return is ? "tenant.resumed" : "tenant.suspended";
+	return NULL;
+}
+
+void
+tenant_init(void)
+{
+	audit_register("tenant", tenant_action);
+}

@@ -1,0 +1,37 @@
+/*
+ * tenant.h: tenants, as the other rooms need them.
+ */
+#ifndef USERMGMT_TENANT_H
+#define USERMGMT_TENANT_H
+
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
+
+typedef struct Tenant
+{
+	pg_uuid_t tenant_id;
+	char *slug;
+	char *name;
+	Jsonb *settings;
+	bool suspended;
+} Tenant;
+
+/* The tenant, which must exist. The SPI connection is open, and the result
+ * lives as long as it. */
+extern Tenant tenant_read(const pg_uuid_t *tenant_id);
+
+/* As tenant_read(), its row locked until the end of the transaction: shared
+ * keeps it from being suspended, exclusive also serializes changes of its
+ * members. First in the lock order. */
+extern Tenant tenant_lock_shared(const pg_uuid_t *tenant_id);
+extern Tenant tenant_lock(const pg_uuid_t *tenant_id);
+
+/* The tenant of this slug or id; false when there is none. */
+extern bool tenant_find(const char *slug_or_id, pg_uuid_t *tenant_id);
+
+/* Raises UM041 when the tenant is suspended. */
+extern void tenant_require_open(const Tenant *tenant);
+
+extern void tenant_init(void);
+
+#endif
