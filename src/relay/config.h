@@ -1,0 +1,49 @@
+#ifndef RELAY_CONFIG_H
+#define RELAY_CONFIG_H
+
+#include <stdbool.h>
+
+/* Exit codes of the program. */
+#define EXIT_STOPPED 0
+#define EXIT_WRONG_CALL 100
+#define EXIT_SYSTEM_FAILED 111
+
+typedef enum TlsMode
+{
+	TLS_REQUIRED,
+	TLS_OPPORTUNISTIC,
+	TLS_NONE
+} TlsMode;
+
+/* The texts belong to argv or the environment and live as long as they do. */
+typedef struct Config
+{
+	const char *database; /* NULL: what libpq finds by itself */
+	const char *smtp;
+	const char *smtp_user;
+	const char *smtp_password_file;
+	const char *tls;
+	const char *ca_file;
+	const char *transport;
+	const char *worker;
+	int batch;
+	int poll_ms;
+	int timeout_ms;
+	int connect_timeout_ms;
+	int stall_timeout_ms;
+	bool once;
+	bool verbose;
+
+	TlsMode tls_mode;	   /* read from tls */
+	const char *directory; /* read from transport; NULL: SMTP */
+	char worker_name[128]; /* host:pid unless worker is given */
+} Config;
+
+/*
+ * Reads the command line over the environment over the defaults.  Gives -1
+ * when the program may go on, else the code to exit with, and has then said
+ * why.
+ */
+int config_read(Config *config, int argc, char **argv);
+
+#endif

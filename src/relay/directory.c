@@ -1,0 +1,125 @@
+/*
+ * directory.c
+ *		Letters as .eml files, for development and for looking.
+ *
+ * A file appears whole or not at all: it is written under a temporary name,
+ * and the rename is what the final dot is in SMTP.  A repeated message
+ * replaces its own file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "directory.h"
+#include "log.h"
+
+typedef struct Directory
+{
+	Transport transport;
+	int fd;
+	const char *path;
+} Directory;
+
+/* Writes all bytes to the disk under this name; only the owner may read. */
+static bool
+write_file(int directory, const char *name, const Letter *letter)
+{
+	size_t done = 0;
+	int file =
+		openat(directory, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	bool written;
+
+	if (file < 0)
+		return false;
+	while (done < letter->length)
+	{
+		ssize_t now = write(file, letter->bytes + done, letter->length - done);
+
+		if (now < 0 && errno != EINTR)
+			break;
+		if (now > 0)
+			done += (size_t) now;
+	}
+	written = done == letter->length && fsync(file) == 0;
+	return close(file) == 0 && written;
+}
+
+static void
+directory_send(Transport *self, const Letter *letter, const Fence *fence,
+			   Delivery *delivery)
+{
+	Directory *directory = (Directory *) self;
+	char temporary[80];
+	char name[80];
+	FenceAnswer answer;
+
+	snprintf(temporary, sizeof(temporary), ".%.60s.tmp", letter->id);
+	snprintf(name, sizeof(name), "%.60s.eml", letter->id);
+
+	if (!write_file(directory->fd, temporary, letter))
+	{
+		delivery_set(delivery, OUTCOME_PAUSE, "cannot write to %s: %s",
+					 directory->path, strerror(errno));
+		unlinkat(directory->fd, temporary, 0);
+		return;
+	}
+	answer = fence->ask(fence->context);
+	if (answer != FENCE_GO)
+	{
+		unlinkat(directory->fd, temporary, 0);
+		delivery_set(delivery,
+					 answer == FENCE_LOST ? OUTCOME_ABANDONED
+										  : OUTCOME_CANCELLED,
+					 "not written");
+		return;
+	}
+	if (renameat(directory->fd, temporary, directory->fd, name) < 0 ||
+		fsync(directory->fd) < 0)
+		delivery_set(delivery, OUTCOME_LATER, "cannot write to %s: %s",
+					 directory->path, strerror(errno));
+	else
+		delivery_set(delivery, OUTCOME_SENT, "written to %s", name);
+}
+
+/* There is no connection to let go of. */
+static void
+directory_disconnect(Transport *self)
+{
+	(void) self;
+}
+
+static void
+directory_close(Transport *self)
+{
+	Directory *directory = (Directory *) self;
+
+	close(directory->fd);
+	free(directory);
+}
+
+Transport *
+directory_transport(const char *path)
+{
+	Directory *directory;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+	{
+		log_event(LOG_LEVEL_ERROR, "cannot open directory %s: %s", path,
+				  strerror(errno));
+		return NULL;
+	}
+	directory = calloc(1, sizeof(*directory));
+	if (!directory)
+		abort();
+	directory->transport.send = directory_send;
+	directory->transport.disconnect = directory_disconnect;
+	directory->transport.close = directory_close;
+	directory->fd = fd;
+	directory->path = path;
+	return &directory->transport;
+}

@@ -1,0 +1,186 @@
+"""The database misbehaves."""
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+from harness import (Relay, Skip, WORK, case, check, equal, invite, psql, serving,
+                     state, wait_for)
+from smtp_server import Hold, ScriptedServer
+
+
+def restart(mode):
+    """Restarts PGDATA's cluster as the directory's owner."""
+    data = os.environ.get("PGDATA")
+    if not data:
+        raise Skip("PGDATA is not set")
+    bindir = subprocess.run(["pg_config", "--bindir"], capture_output=True,
+                            text=True, check=True).stdout.strip()
+    command = [os.path.join(bindir, "pg_ctl"), "-D", data, "-m", mode, "-w",
+               "-l", os.path.join(data, "relay-test.log"), "restart"]
+    owner = os.stat(data)
+    if os.getuid() != owner.st_uid:
+        command = ["setpriv", f"--reuid={owner.st_uid}",
+                   f"--regid={owner.st_gid}", "--clear-groups", *command]
+    subprocess.run(command, check=True, timeout=60, cwd="/",
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@case("F10 R25: after a database restart the relay goes on by itself")
+def database_restart():
+    server = serving(ScriptedServer())
+    relay = Relay.plain(server)
+    relay.backend()
+    waits = []
+    for mode in ("fast", "immediate"):
+        restart(mode)
+        message = invite()[1]
+        waits.append(wait_for(lambda: state(message) == "sent", 10))
+    equal(len(server.messages), 2, "mails")
+    return "resumed after " + ", ".join(f"{wait:.1f} s" for wait in waits)
+
+
+@case("F11: the database crashes during DATA: no dot without a record")
+def stopped_in_data():
+    if not os.environ.get("PGDATA"):
+        raise Skip("PGDATA is not set")
+    hold = Hold()
+    server = serving(ScriptedServer({"data": [hold]}))
+    message = invite()[1]
+    relay = Relay.plain(server)
+    check(hold.reached.wait(10), "no DATA")
+    restart("immediate")
+    hold.released.set()
+    wait_for(lambda: "outcome=abandoned" in relay.log())
+    wait_for(lambda: state(message) == "sent", 15)
+    equal((server.dots, len(server.messages)), (1, 1), "dots and mails")
+
+
+@case("F12: its session terminated during DATA: no dot, then sent once")
+def terminated_in_data():
+    hold = Hold()
+    server = serving(ScriptedServer({"data": [hold]}))
+    message = invite()[1]
+    relay = Relay.plain(server)
+    check(hold.reached.wait(10), "no DATA")
+    psql(f"SELECT pg_terminate_backend({relay.backend()}, 5000)")
+    hold.released.set()
+    wait_for(lambda: state(message) == "sent", 10)
+    equal((server.dots, len(server.messages)), (1, 1), "dots and mails")
+
+
+@case("F12: its session terminated after the dot: the outcome is kept")
+def terminated_after_dot():
+    hold = Hold()
+    server = serving(ScriptedServer({"dot": [hold]}))
+    message = invite()[1]
+    relay = Relay.plain(server)
+    check(hold.reached.wait(10), "no dot")
+    psql(f"SELECT pg_terminate_backend({relay.backend()}, 5000)")
+    hold.released.set()
+    wait_for(lambda: state(message) == "sent", 10)
+    wait_for(lambda: "kept outcome reported" in relay.log())
+    return f"{len(server.messages)} mail"
+
+
+@case("F12: an idle relay's session terminated: it comes back and listens")
+def terminated_idle():
+    server = serving(ScriptedServer())
+    relay = Relay.plain(server, "--poll-interval", "60")
+    psql(f"SELECT pg_terminate_backend({relay.backend()}, 5000)")
+    wait_for(lambda: relay.log().count("connected to database") == 2)
+    relay.backend()
+    time.sleep(0.5)
+    message = invite()[1]
+    took = wait_for(lambda: state(message) == "sent", 5)
+    return f"woken {took:.2f} s after the commit"
+
+
+class Proxy:
+    """Between the relay and its database; a frozen session hangs half-open."""
+
+    def __init__(self):
+        self.frozen = threading.Event()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(os.path.join(WORK, ".s.PGSQL.5432"))
+        self.listener.listen()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(os.path.join(
+                os.environ["PGHOST"],
+                ".s.PGSQL." + os.environ.get("PGPORT", "5432")))
+            for ends in ((client, server), (server, client)):
+                threading.Thread(target=self.pump, args=(ends, self.frozen),
+                                 daemon=True).start()
+
+    @staticmethod
+    def pump(ends, frozen):
+        try:
+            while data := ends[0].recv(65536):
+                if frozen.is_set():
+                    return
+                ends[1].sendall(data)
+            ends[1].shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def freeze(self):
+        """Sessions that are open hang from now on; new ones do not."""
+        self.frozen.set()
+        self.frozen = threading.Event()
+
+    def close(self):
+        self.listener.close()
+
+
+@case("F13: a half-open database session is given up within 30 s")
+def half_open():
+    proxy = serving(Proxy())
+    server = serving(ScriptedServer())
+    relay = Relay.plain(server, "-d", f"host={WORK} port=5432",
+                        "--poll-interval", "1")
+    backend = relay.backend()
+    proxy.freeze()
+    message = invite()[1]
+    took = wait_for(lambda: state(message) == "sent", 30)
+    check(len(server.messages) == 1, "mails")
+    psql(f"SELECT pg_terminate_backend({backend})")
+    return f"mail sent {took:.1f} s later over a new session"
+
+
+@case("R4: a relay paused by SIGSTOP sends nothing twice when it goes on")
+def stopped_relay():
+    hold = Hold()
+    server = serving(ScriptedServer({"data": [hold]}))
+    message = invite()[1]
+    first = Relay.plain(server)
+    check(hold.reached.wait(10), "no DATA")
+    backend = first.backend()
+    first.signal(signal.SIGSTOP)
+    psql(f"SELECT pg_terminate_backend({backend}, 5000)")
+    Relay.plain(server)
+    wait_for(lambda: state(message) == "sent", 10)
+    first.signal(signal.SIGCONT)
+    hold.released.set()
+    wait_for(lambda: "outcome=abandoned" in first.log())
+    equal((server.dots, len(server.messages)), (1, 1), "dots and mails")
+    return "0 duplicates"
+
+
+@case("F10: without a database the relay waits, and --once exits with 111")
+def no_database():
+    server = serving(ScriptedServer())
+    nowhere = ("-d", "host=/nonexistent")
+    equal(Relay.plain(server, "--once", *nowhere).wait(), 111, "exit code")
+    relay = Relay.plain(server, *nowhere)
+    wait_for(lambda: relay.log().count("cannot connect") >= 3)
+    equal(relay.stop(), 0, "exit code")
