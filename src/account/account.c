@@ -29,7 +29,7 @@ SPI_QUERY(lock_unchanged,
 SPI_QUERY(set_password,
 		  "UPDATE usermgmt.account SET password_hash = $2,"
 		  " password_version = password_version + 1"
-		  " WHERE user_id = $1 AND closed_at IS NULL",
+		  " WHERE user_id = $1",
 		  UUIDOID, TEXTOID);
 SPI_QUERY(rehash,
 		  "UPDATE usermgmt.account SET password_hash = $3"
@@ -114,11 +114,10 @@ account_lock_unchanged(const Account *account, const char *rehashed)
 				   ARG_INT(account->password_version)) == 1;
 }
 
-bool
+void
 account_set_password(const pg_uuid_t *user_id, const char *password_hash)
 {
-	return spi_run(set_password, ARG_UUID(*user_id), ARG_TEXT(password_hash)) ==
-		   1;
+	spi_run(set_password, ARG_UUID(*user_id), ARG_TEXT(password_hash));
 }
 
 /*

@@ -35,9 +35,9 @@ extern bool account_create(const Address *address, const char *name,
 extern bool account_lock_unchanged(const Account *account,
 								   const char *rehashed);
 
-/* Stores a new password, of the next version; false when the account was
- * closed meanwhile. Ends every session of the person. */
-extern bool account_set_password(const pg_uuid_t *user_id,
+/* Stores a new password, of the next version, in an account that the caller
+ * has locked. Ends every session of the person. */
+extern void account_set_password(const pg_uuid_t *user_id,
 								 const char *password_hash);
 
 #endif

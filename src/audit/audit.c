@@ -107,6 +107,8 @@ audit_write(const AuditEvent *event)
 		tenant_id = *event->tenant_id;
 	else if (operation.tenant_id != NULL)
 		tenant_id = *operation.tenant_id;
+	else if (actor != NULL)
+		tenant_id = actor->tenant_id;
 	spi_run(insert_event, ARG_UUID(tenant_id), ARG_UUID(event_id),
 			ARG_TIME(now),
 			ARG_OPT_UUID(actor != NULL ? &actor->user_id : operation.user_id),

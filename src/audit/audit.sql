@@ -33,9 +33,9 @@ CREATE FUNCTION usermgmt.audit_change() RETURNS trigger
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.audit_change() IS 'Trigger: writes an event for every row that the statement changed.';
 
+-- Makes the audit triggers of a table; for this script, dropped by finish.sql.
 CREATE FUNCTION usermgmt.audit_attach(target regclass, arguments text[]) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.audit_attach(regclass, text[]) IS 'Makes the audit triggers of a table; for the install script.';
 SELECT usermgmt.audit_attach('usermgmt.installation', '{installation,installation_id}');
 
 -- Internal: what the views and the feed show, of every tenant.

@@ -13,22 +13,7 @@
 #include "utils/uuid.h"
 
 #include "core/address.h"
-
-typedef enum MemberRole
-{
-	ROLE_NONE = 0,
-	ROLE_MEMBER,
-	ROLE_ADMIN,
-	ROLE_OWNER
-} MemberRole;
-
-/* The role of this name, or ROLE_NONE. */
-extern MemberRole role_parse(const char *name);
-
-/* The role of this name; raises 22023 when there is none. */
-extern MemberRole role_require(const char *name);
-
-extern const char *role_name(MemberRole role);
+#include "core/role.h"
 
 typedef struct Actor
 {
@@ -78,6 +63,9 @@ extern bool caller_is_operator(void);
 /* An operator works in this tenant from now on. */
 extern void actor_use_tenant(const pg_uuid_t *tenant_id);
 
+/* The tenant selected for an operator; false when there is none. */
+extern bool actor_operator_tenant(pg_uuid_t *tenant_id);
+
 /* Where the caller works: the actor's tenant or an operator's; false: none. */
 extern bool caller_tenant(pg_uuid_t *tenant_id);
 
@@ -93,8 +81,5 @@ typedef struct Caller
 /* The caller, who must have at least this role: raises UM001 without a live
  * session and 42501 below the role; an operator passes, after use_tenant(). */
 extern Caller caller_require(MemberRole least);
-
-/* Raises 42501: the caller's role is below least. */
-extern void refuse_role(MemberRole least) pg_attribute_noreturn();
 
 #endif

@@ -38,10 +38,9 @@ COMMENT ON FUNCTION usermgmt.installation_changed() IS 'Trigger: every backend l
 CREATE TRIGGER signal AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON usermgmt.installation
 	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.installation_changed();
 
+-- Disables every trigger of the extension's tables; dropped by finish.sql.
 CREATE FUNCTION usermgmt.disarm() RETURNS void
-	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
-	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.disarm() IS 'Disables every trigger of the extension''s tables; the install script''s last act, for nobody else.';
+	LANGUAGE c AS 'MODULE_PATHNAME';
 
 CREATE FUNCTION usermgmt.activate() RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

@@ -3,6 +3,7 @@
 -- not either), and the triggers wait for activate().
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA usermgmt FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA usermgmt FROM PUBLIC;
+REVOKE ALL ON TYPE usermgmt.outbox_message, usermgmt.session_context, usermgmt.session_start, usermgmt.invitation_preview FROM PUBLIC;
 REVOKE ALL ON SCHEMA usermgmt FROM PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.installation', '');
@@ -22,3 +23,5 @@ SELECT pg_catalog.pg_extension_config_dump('usermgmt.login_throttle', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.invitation', '');
 
 SELECT usermgmt.disarm();
+DROP FUNCTION usermgmt.disarm();
+DROP FUNCTION usermgmt.audit_attach(regclass, text[]);

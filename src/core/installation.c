@@ -140,7 +140,7 @@ set_triggers(char fires_when)
 			SPI_getbinval(tables->vals[i], tables->tupdesc, 1, &isnull));
 		Relation relation = table_open(table, ShareRowExclusiveLock);
 
-		CheckTableNotInUse(relation, "usermgmt.activate()");
+		CheckTableNotInUse(relation, "arm the triggers of");
 		EnableDisableTrigger(relation, NULL, fires_when, false,
 							 ShareRowExclusiveLock);
 		table_close(relation, NoLock);

@@ -242,7 +242,9 @@ accept_invitation(PG_FUNCTION_ARGS)
 	password_wipe(&password);
 	if (!proven)
 		return session_start_result(fcinfo, &start);
-	tenant = tenant_lock_shared(&token.tenant_id);
+	tenant = invitation.role == ROLE_OWNER
+				 ? tenant_lock(&token.tenant_id)
+				 : tenant_lock_shared(&token.tenant_id);
 	tenant_require_open(&tenant);
 	operation.tenant_id = &token.tenant_id;
 	operation.user_email = invitation.address.typed;
@@ -250,6 +252,7 @@ accept_invitation(PG_FUNCTION_ARGS)
 	audit_operation(&operation);
 	if (!settle_account(&invitation, name, &joiner))
 	{
+		audit_operation_end();
 		start.outcome = "invalid_credentials";
 		return session_start_result(fcinfo, &start);
 	}

@@ -1,13 +1,25 @@
 /*
- * invitation.h: loading the room of invitations.
+ * invitation.h: what the files of the room share.
  */
 #ifndef USERMGMT_INVITATION_H
 #define USERMGMT_INVITATION_H
 
+#include "core/actor.h"
 #include "tenant/tenant.h"
 
 /* Raises UM041 or UM040 where the tenant admits or invites nobody. */
 extern void invitation_require_enabled(const Tenant *tenant);
+
+/* The caller and the invitation id of a function on one invitation, with the
+ * caller's own membership locked. The SPI connection is open afterwards. */
+extern Caller invitation_begin_change(FunctionCallInfo fcinfo,
+									  pg_uuid_t *invitation_id);
+
+/* Raises UM002 or UM036 unless this is a pending invitation of the caller's
+ * tenant; otherwise its row (state, email, generation, expires_at) is the
+ * result of the last statement. */
+extern void invitation_refuse_change(const Caller *caller,
+									 const pg_uuid_t *invitation_id);
 
 /* The mail and the link of an invitation. */
 extern const struct MailKind invitation_mail;

@@ -111,9 +111,9 @@ static void
 cut_access(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
 		   const char *why)
 {
+	password_reset_cancel(tenant_id, user_id);
 	spi_run(end_sessions, ARG_UUID(*tenant_id), ARG_UUID(*user_id),
 			ARG_TIME(GetCurrentTimestamp()), ARG_TEXT(why));
-	password_reset_cancel(tenant_id, user_id);
 }
 
 static void

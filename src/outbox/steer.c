@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "audit/audit.h"
 #include "core/address.h"
 #include "core/errors.h"
 #include "core/installation.h"
@@ -29,9 +30,14 @@ change_pause(FunctionCallInfo fcinfo, bool pause, char *reason)
 {
 	SPI_connect();
 	begin_writing(fcinfo);
+	audit_operation(
+		&(AuditOperation){.object_type = "installation",
+						  .action = pause ? "mail.paused" : "mail.resumed",
+						  .reason = reason});
 	spi_run(set_pause,
 			pause ? ARG_TIME(GetCurrentTimestamp()) : ARG_NULL(TIMESTAMPTZOID),
 			ARG_TEXT(reason));
+	audit_operation_end();
 	outbox_wake_relay();
 	SPI_finish();
 }

@@ -288,22 +288,24 @@ refuse_inactive(void)
 }
 
 /*
- * Store the password and use the link up; one of two racing callers finds it
- * used.
+ * Use the link up and store the password; one of two racing callers finds it
+ * used. The password comes last, because storing it ends the sessions.
  */
 static void
 consume(const LinkToken *token, const Account *account, const char *stored)
 {
-	if (!account_set_password(&account->user_id, stored))
+	if (spi_run(lock_account, ARG_UUID(account->user_id)) == 0)
 		refuse_token();
 	if (spi_run(is_active_anywhere, ARG_UUID(account->user_id)) == 0)
 		refuse_inactive();
 	if (spi_run(use_reset, ARG_UUID(token->object_id),
 				ARG_UUID(token->tenant_id),
-				ARG_TIME(GetCurrentTimestamp())) == 1)
-		return;
-	owner_of(token);
-	elog(ERROR, "the link could not be used");
+				ARG_TIME(GetCurrentTimestamp())) == 0)
+	{
+		owner_of(token);
+		elog(ERROR, "the link could not be used");
+	}
+	account_set_password(&account->user_id, stored);
 }
 
 PG_FUNCTION_INFO_V1(reset_password);

@@ -1,0 +1,115 @@
+/*
+ * link.c
+ *	  The life of an invitation as a table, its mail and its link.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "audit/audit.h"
+#include "core/errors.h"
+#include "core/settings.h"
+#include "core/transition.h"
+#include "core/uuid.h"
+#include "invitation/invitation.h"
+#include "outbox/outbox.h"
+
+/* clang-format off */
+static const Transition transitions[] = {
+	{"pending", "accept", "accepted", "invitation.accepted", "the person joined"},
+	{"pending", "revoke", "revoked",  "invitation.revoked",	 "the tenant took it back"},
+	{NULL, NULL, NULL, NULL, NULL}
+};
+/* clang-format on */
+
+SPI_QUERY(mail_subject,
+		  "SELECT i.state = 'pending' AND i.expires_at > $3 AS wanted,"
+		  " i.generation, pg_catalog.jsonb_build_object("
+		  "'expires_at', usermgmt.mail_time(i.expires_at),"
+		  " 'role', i.role, 'message', i.message,"
+		  " 'inviter_name', coalesce(a.name, i.invited_by_email)) AS variables"
+		  " FROM usermgmt.invitation AS i LEFT JOIN usermgmt.account AS a"
+		  " ON a.user_id = i.invited_by"
+		  " WHERE i.invitation_id = $1 AND i.tenant_id = $2",
+		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
+
+const MailKind invitation_mail = {"invitation", "/accept-invitation",
+								  LINK_INVITATION, &mail_subject};
+
+/*
+ * The link for copying by hand, which leaves a trace in the trail.
+ */
+PG_FUNCTION_INFO_V1(invitation_link);
+Datum
+invitation_link(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t invitation_id;
+	Caller caller = invitation_begin_change(fcinfo, &invitation_id);
+	Tenant tenant = tenant_read(&caller.tenant_id);
+	LinkToken token = {.purpose = LINK_INVITATION,
+					   .tenant_id = caller.tenant_id,
+					   .object_id = invitation_id};
+	char *email;
+	Datum link;
+
+	invitation_refuse_change(&caller, &invitation_id);
+	if (row_time(spi_row(0), "expires_at") <= GetCurrentTimestamp())
+		ereport(ERROR, (errcode(ERRCODE_UM_WRONG_STATE),
+						errmsg("the invitation is expired"),
+						errhint("Reopen it with "
+								"usermgmt.resend_invitation().")));
+	token.generation = row_int(spi_row(0), "generation");
+	email = row_text(spi_row(0), "email");
+	audit_write(&(AuditEvent){.action = "invitation.link_shown",
+							  .object_type = "invitation",
+							  .object_id = uuid_text(&invitation_id),
+							  .tenant_id = &caller.tenant_id,
+							  .subject_email = email});
+	link = SPI_datumTransfer(
+		CStringGetTextDatum(
+			mail_link(&invitation_mail,
+					  setting_text(SETTING_BASE_URL, tenant.settings), &token)),
+		false, -1);
+	SPI_finish();
+	PG_RETURN_DATUM(link);
+}
+
+PG_FUNCTION_INFO_V1(invitation_guard);
+Datum
+invitation_guard(PG_FUNCTION_ARGS)
+{
+	return transition_guard(fcinfo, transitions, false);
+}
+
+/*
+ * The trail tells a resend from a reopening by the expiry, so that it reads
+ * the same after a bare UPDATE.
+ */
+static const char *
+invitation_action(const AuditChange *change)
+{
+	const Transition *step;
+	bool was_open;
+
+	if (change->before == NULL || change->after == NULL)
+		return NULL;
+	step = transition_find(transitions, row_text(*change->before, "state"),
+						   row_text(*change->after, "state"));
+	if (step != NULL)
+		return step->action;
+	if (audit_differs(change, "role"))
+		return "invitation.role_changed";
+	if (row_time(*change->before, "queued_at") ==
+		row_time(*change->after, "queued_at"))
+		return NULL;
+	was_open = row_time(*change->before, "expires_at") >
+			   row_time(*change->after, "queued_at");
+	return was_open ? "invitation.resent" : "invitation.reopened";
+}
+
+void
+invitation_init(void)
+{
+	audit_register("invitation", invitation_action);
+	outbox_register(&invitation_mail);
+}
