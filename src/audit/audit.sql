@@ -82,37 +82,44 @@ COMMENT ON COLUMN usermgmt.audit_trail.reason IS 'Why, as given by the caller.';
 COMMENT ON COLUMN usermgmt.audit_trail.transaction_id IS 'The transaction that made the change.';
 
 -- Ordered by transaction, and only of transactions below the oldest running
--- one: an event that commits late is never passed over.
+-- one: an event that commits late is never passed over. The event to begin
+-- after is found tenant by tenant, through the primary key.
 CREATE FUNCTION usermgmt.events_since(event_id uuid DEFAULT NULL, max_events integer DEFAULT NULL)
 	RETURNS SETOF usermgmt.audit_trail
 	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 BEGIN ATOMIC
-	SELECT d.*
-	FROM (
-		SELECT e.tenant_id, e.event_id, e.epoch, e.transaction_id
-		FROM usermgmt.audit_event AS e,
-			(SELECT coalesce(max(i.epoch), 0) AS epoch FROM usermgmt.installation AS i) AS here,
-			(
-				SELECT coalesce(max(c.epoch), -1) AS epoch,
-					coalesce(max(c.transaction_id::text), '0')::xid8 AS transaction_id
-				FROM usermgmt.audit_event AS c
-				WHERE c.event_id = events_since.event_id
-			) AS seen
+	WITH RECURSIVE tenant (tenant_id) AS (
+		(SELECT e.tenant_id FROM usermgmt.audit_event AS e ORDER BY e.tenant_id LIMIT 1)
+		UNION ALL
+		SELECT (
+			SELECT e.tenant_id FROM usermgmt.audit_event AS e
+			WHERE e.tenant_id > tenant.tenant_id ORDER BY e.tenant_id LIMIT 1
+		)
+		FROM tenant WHERE tenant.tenant_id IS NOT NULL
+	), seen AS (
+		SELECT e.epoch, e.transaction_id, e.event_id
+		FROM tenant
+		JOIN usermgmt.audit_event AS e ON e.tenant_id = tenant.tenant_id AND e.event_id = events_since.event_id
+		UNION ALL
+		SELECT -1, '0', '00000000-0000-0000-0000-000000000000'
+		ORDER BY epoch DESC LIMIT 1
+	), here AS (
+		SELECT coalesce(max(i.epoch), 0) AS epoch FROM usermgmt.installation AS i
+	), found AS (
+		SELECT e.*
+		FROM usermgmt.audit_event AS e
 		WHERE (e.epoch, e.transaction_id, e.event_id) >
-				(seen.epoch, seen.transaction_id, coalesce(events_since.event_id, '00000000-0000-0000-0000-000000000000'))
-			AND (e.epoch < here.epoch OR e.transaction_id < pg_snapshot_xmin(pg_current_snapshot()))
+				((SELECT epoch FROM seen), (SELECT transaction_id FROM seen), (SELECT seen.event_id FROM seen))
+			AND (e.epoch < (SELECT epoch FROM here) OR e.transaction_id < pg_snapshot_xmin(pg_current_snapshot()))
 		ORDER BY e.epoch, e.transaction_id, e.event_id
 		LIMIT greatest(coalesce(max_events, 1000), 0)
-	) AS found
-	JOIN usermgmt.audit_event AS stored USING (tenant_id, event_id)
-	CROSS JOIN LATERAL (
-		SELECT stored.event_id, stored.occurred_at,
-			nullif(stored.tenant_id, '00000000-0000-0000-0000-000000000000'),
-			stored.actor_user_id, stored.actor_email, stored.actor_db_role,
-			stored.session_id, stored.ip, stored.action, stored.object_type,
-			stored.object_id, stored.subject_email, stored.old, stored.new,
-			stored.reason, stored.transaction_id::text
-	) AS d
+	)
+	SELECT found.event_id, occurred_at,
+		nullif(tenant_id, '00000000-0000-0000-0000-000000000000'),
+		actor_user_id, actor_email, actor_db_role, session_id, ip, action,
+		object_type, object_id, subject_email, old, new, reason,
+		found.transaction_id::text
+	FROM found
 	ORDER BY found.epoch, found.transaction_id, found.event_id;
 END;
 COMMENT ON FUNCTION usermgmt.events_since(uuid, integer) IS 'The events after the given one, in an order that misses none under concurrent commits; NULL begins at the first, at most max_events (1000).';
