@@ -5,7 +5,8 @@
  * lower() and citext follow the locale of the database (under a Turkish one
  * ADMIN@X and admin@x are two people), so the folding here is plain ASCII.
  * libcurl passes CR LF in an address on to the server, so no control
- * character gets this far.
+ * character gets this far. The errors keep the statement out of the server
+ * log, because a password or token may stand beside the faulty argument.
  */
 #include "postgres.h"
 
@@ -110,7 +111,8 @@ address_require(const char *text, const char *argument)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s is not a valid e-mail address", argument),
 				 errhint("Write it as name@example.com, in ASCII, without "
-						 "quotes or comments.")));
+						 "quotes or comments."),
+				 errhidestmt(true)));
 	return address;
 }
 
@@ -138,14 +140,15 @@ plain_text(const char *text, const char *argument, int max, bool lines)
 	if (pg_mbstrlen_with_len(text, length) > max)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s is longer than %d characters", argument, max)));
+				 errmsg("%s is longer than %d characters", argument, max),
+				 errhidestmt(true)));
 	copy = pnstrdup(text, length);
 	for (const char *c = copy; *c != '\0'; c++)
 		if (((unsigned char) *c < ' ' && !(lines && strchr("\r\n\t", *c))) ||
 			*c == 0x7F)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("%s contains a control character", argument)));
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("%s contains a control character", argument),
+							errhidestmt(true)));
 	return copy;
 }
 
@@ -158,8 +161,9 @@ plain_text_require(const char *text, const char *argument, int max)
 		refuse_null(argument);
 	plain = plain_text(text, argument, max, false);
 	if (plain == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%s must not be empty", argument)));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be empty", argument), errhidestmt(true)));
 	return plain;
 }
 
@@ -186,13 +190,15 @@ slug_require(const char *text, const char *argument)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s is not a valid slug", argument),
 				 errhint("Use 1 to %d of a-z, 0-9 and single inner hyphens.",
-						 SLUG_MAX)));
+						 SLUG_MAX),
+				 errhidestmt(true)));
 	return pstrdup(text);
 }
 
 void
 refuse_null(const char *argument)
 {
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("%s must not be null", argument)));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s must not be null", argument), errhidestmt(true)));
 }

@@ -25,7 +25,7 @@ slot_tag(SlotClass class, uint64 number, bool lasting)
 	LOCKTAG tag;
 
 	memset(&tag, 0, sizeof(tag));
-	tag.locktag_field1 = MyDatabaseId;
+	tag.locktag_field1 = class == SLOT_HASH ? InvalidOid : MyDatabaseId;
 	tag.locktag_field2 = (uint32) (number >> 32);
 	tag.locktag_field3 = (uint32) number;
 	tag.locktag_field4 = SLOT_MAGIC + class;

@@ -17,7 +17,8 @@ typedef enum SlotClass
 	SLOT_RELAY_ALIVE, /* one per relay connection */
 } SlotClass;
 
-/* The lock of this class and number in the present database. Transaction
+/* The lock of this class and number in the present database; hash slots are
+ * those of the whole server. Transaction
  * locks end with the transaction; session locks (lasting) survive an abort
  * and end with the connection. */
 extern LOCKTAG slot_tag(SlotClass class, uint64 number, bool lasting);
