@@ -302,4 +302,5 @@ If that was not you, ask for a new password at once at {{base_url}} and tell an 
 ');
 
 SELECT usermgmt.audit_attach('usermgmt.email_template', '{email_template,kind}');
+SELECT usermgmt.audit_attach('usermgmt.address_suppression', '{address_suppression,address,subject:address}');
 
