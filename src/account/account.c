@@ -4,12 +4,11 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-
 #include "account/account.h"
 #include "core/actor.h"
 #include "core/transition.h"
 #include "core/uuid.h"
+#include "session/revoke.h"
 
 #define ACCOUNT_COLUMNS                                                        \
 	"SELECT user_id, email, name, password_hash, password_version"             \
@@ -36,10 +35,6 @@ SPI_QUERY(rehash,
 		  " WHERE user_id = $1 AND password_version = $2"
 		  " AND closed_at IS NULL",
 		  UUIDOID, INT4OID, TEXTOID);
-SPI_QUERY(end_account_sessions,
-		  "UPDATE usermgmt.session SET state = 'revoked', ended_at = $2,"
-		  " end_reason = $3 WHERE user_id = $1 AND state = 'open'",
-		  UUIDOID, TIMESTAMPTZOID, TEXTOID);
 SPI_QUERY(rename_sessions,
 		  "UPDATE usermgmt.session SET email = $2"
 		  " WHERE user_id = $1 AND state = 'open'",
@@ -121,29 +116,6 @@ account_set_password(const pg_uuid_t *user_id, const char *password_hash)
 }
 
 /*
- * BEFORE trigger: the canonical address follows the address on every path.
- */
-PG_FUNCTION_INFO_V1(account_guard);
-Datum
-account_guard(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigger =
-		trigger_require(fcinfo, TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW);
-	SpiRow row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event)
-					 ? trigger_new_row(trigger)
-					 : trigger_row(trigger);
-	Address address = address_require(row_text_or_null(row, "email"), "email");
-	int columns[] = {SPI_fnumber(row.desc, "email"),
-					 SPI_fnumber(row.desc, "canonical_email")};
-	Datum values[] = {CStringGetTextDatum(address.typed),
-					  CStringGetTextDatum(address.canonical)};
-	bool nulls[] = {false, false};
-
-	return PointerGetDatum(heap_modify_tuple_by_cols(
-		row.tuple, row.desc, lengthof(columns), columns, values, nulls));
-}
-
-/*
  * AFTER UPDATE trigger: a new password or a closing ends every session; a new
  * address shows in the sessions that go on.
  */
@@ -156,16 +128,13 @@ account_changed(PG_FUNCTION_ARGS)
 	SpiRow before = trigger_row(trigger);
 	SpiRow after = trigger_new_row(trigger);
 	pg_uuid_t user_id = row_uuid(after, "user_id");
-	SpiArg now = ARG_TIME(GetCurrentTimestamp());
 
 	SPI_connect();
 	if (row_int(before, "password_version") !=
 		row_int(after, "password_version"))
-		spi_run(end_account_sessions, ARG_UUID(user_id), now,
-				ARG_TEXT("password changed"));
+		session_end_person(&user_id, "password changed");
 	if (!row_is_null(after, "closed_at") && row_is_null(before, "closed_at"))
-		spi_run(end_account_sessions, ARG_UUID(user_id), now,
-				ARG_TEXT("account closed"));
+		session_end_person(&user_id, "account closed");
 	if (strcmp(row_text(before, "email"), row_text(after, "email")) != 0)
 		spi_run(rename_sessions, ARG_UUID(user_id),
 				ARG_TEXT(row_text(after, "email")));

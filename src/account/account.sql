@@ -15,11 +15,8 @@ COMMENT ON TABLE usermgmt.account IS 'People, each once however many tenants the
 CREATE UNIQUE INDEX one_account_per_address ON usermgmt.account (canonical_email) WHERE closed_at IS NULL;
 SELECT usermgmt.audit_attach('usermgmt.account', '{account,user_id,subject:email,hide:password_hash,ignore:canonical_email}');
 
-CREATE FUNCTION usermgmt.account_guard() RETURNS trigger
-	LANGUAGE c AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.account_guard() IS 'Trigger: the canonical address follows the address.';
-CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF email, canonical_email ON usermgmt.account
-	FOR EACH ROW EXECUTE FUNCTION usermgmt.account_guard();
+CREATE TRIGGER address BEFORE INSERT OR UPDATE OF email, canonical_email ON usermgmt.account
+	FOR EACH ROW EXECUTE FUNCTION usermgmt.address_guard();
 
 CREATE FUNCTION usermgmt.account_changed() RETURNS trigger
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

@@ -75,13 +75,16 @@ static void
 announce(const pg_uuid_t *event_id, const pg_uuid_t *tenant_id,
 		 const AuditEvent *event)
 {
+	bool nameless =
+		event->object_id == NULL || strchr(event->object_id, '@') != NULL;
+
 	if (notify_events)
 		Async_Notify("usermgmt_event", uuid_text(event_id));
 	if (log_events)
 		ereport(LOG,
 				(errmsg("usermgmt event: action=%s tenant=%s %s=%s",
 						event->action, uuid_text(tenant_id), event->object_type,
-						event->object_id != NULL ? event->object_id : "-"),
+						nameless ? "-" : event->object_id),
 				 errhidestmt(true), errhidecontext(true)));
 }
 

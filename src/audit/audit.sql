@@ -61,7 +61,7 @@ CREATE VIEW usermgmt.audit_trail WITH (security_barrier) AS
 		subject_email, old, new, reason, transaction_id
 	FROM usermgmt.audit_event_detail
 	WHERE usermgmt.current_tenant_id() IS NULL
-		AND usermgmt.current_session_id() IS NULL
+		AND usermgmt.acts_without_session()
 		AND has_table_privilege('usermgmt.audit_event_detail', 'select');
 COMMENT ON VIEW usermgmt.audit_trail IS 'The audit trail: of the present tenant for its admins, of all tenants for auditors.';
 COMMENT ON COLUMN usermgmt.audit_trail.event_id IS 'Id of the event; sorts by time.';
@@ -128,7 +128,7 @@ INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('application', 'relation', 'audit_trail'),
 	('auditor', 'relation', 'audit_trail'),
 	('auditor', 'relation', 'audit_event_detail'),
-	('auditor', 'function', 'current_session_id'),
 	('auditor', 'function', 'events_since'),
 	('operator', 'function', 'events_since'),
+	('operator', 'relation', 'audit_event_detail'),
 	('operator', 'relation', 'audit_event');

@@ -28,6 +28,18 @@ SPI_QUERY(list_privileges,
 		  " ORDER BY object_kind, object_name",
 		  TEXTOID);
 
+SPI_QUERY(
+	list_held,
+	"SELECT access FROM (VALUES ('operator',"
+	" 'usermgmt.use_tenant(text)'), ('relay',"
+	" 'usermgmt.outbox_claim(text,integer)'), ('application',"
+	" 'usermgmt.use_session(text,text)'), ('auditor',"
+	" 'usermgmt.events_since(uuid,integer)')) AS marker (access, function)"
+	" WHERE pg_catalog.has_function_privilege($1::name, function, 'execute')"
+	" AND access <> $2 AND NOT ($2 = 'operator'"
+	" AND access IN ('application', 'auditor'))",
+	TEXTOID, TEXTOID);
+
 /*
  * Every column of the table but the hidden ones.
  */
@@ -108,13 +120,48 @@ grant_object(bool is_grant, SpiRow row, char *role)
 		  role);
 }
 
+/*
+ * Grant or revoke all that the access gives.
+ */
+static void
+grant_all(bool is_grant, char *access, char *role)
+{
+	uint64 count = spi_run(list_privileges, ARG_TEXT(access));
+	SPITupleTable *rows = SPI_tuptable;
+
+	if (count == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("access is not one of application, operator, "
+							   "relay, auditor")));
+	grant(is_grant, OBJECT_SCHEMA, (Node *) makeString("usermgmt"), "usage",
+		  NIL, role);
+	for (uint64 i = 0; i < count; i++)
+		grant_object(is_grant, (SpiRow){rows->vals[i], rows->tupdesc}, role);
+}
+
+/*
+ * The accesses that the role has and keeps when this one is revoked: what it
+ * shares with them is granted again. An operator has the functions of an
+ * application and reads what an auditor reads, so these end with operator.
+ */
+static List *
+kept_accesses(const char *revoked, const char *role)
+{
+	uint64 count = spi_run(list_held, ARG_TEXT(role), ARG_TEXT(revoked));
+	List *kept = NIL;
+
+	for (uint64 i = 0; i < count; i++)
+		kept = lappend(kept, row_text(spi_row(i), "access"));
+	return kept;
+}
+
 static void
 change_access(FunctionCallInfo fcinfo, bool is_grant)
 {
 	char *role;
 	char *access;
-	uint64 count;
-	SPITupleTable *rows;
+	List *kept = NIL;
+	ListCell *cell;
 
 	if (PG_ARGISNULL(0))
 		refuse_null("database_role");
@@ -125,16 +172,11 @@ change_access(FunctionCallInfo fcinfo, bool is_grant)
 	get_role_oid(role, false);
 	SPI_connect();
 	begin_writing(fcinfo);
-	count = spi_run(list_privileges, ARG_TEXT(access));
-	rows = SPI_tuptable;
-	if (count == 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("access is not one of application, operator, "
-							   "relay, auditor")));
-	grant(is_grant, OBJECT_SCHEMA, (Node *) makeString("usermgmt"), "usage",
-		  NIL, role);
-	for (uint64 i = 0; i < count; i++)
-		grant_object(is_grant, (SpiRow){rows->vals[i], rows->tupdesc}, role);
+	if (!is_grant)
+		kept = kept_accesses(access, role);
+	grant_all(is_grant, access, role);
+	foreach (cell, kept)
+		grant_all(true, lfirst(cell), role);
 	audit_write(
 		&(AuditEvent){.action = is_grant ? "access.granted" : "access.revoked",
 					  .object_type = "database_role",

@@ -188,7 +188,7 @@ slug_require(const char *text, const char *argument)
 	if (!valid)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s is not a valid slug", argument),
+				 errmsg("invalid %s", argument),
 				 errhint("Use 1 to %d of a-z, 0-9 and single inner hyphens.",
 						 SLUG_MAX),
 				 errhidestmt(true)));

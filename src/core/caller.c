@@ -120,6 +120,17 @@ current_session_id(PG_FUNCTION_ARGS)
 	PG_RETURN_UUID_P(copy_uuid(&actor->session_id));
 }
 
+/*
+ * Whether no session was bound; one that is over by now still was, and gives
+ * nobody the wider view of an operator or auditor.
+ */
+PG_FUNCTION_INFO_V1(acts_without_session);
+Datum
+acts_without_session(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(!actor_is_bound());
+}
+
 PG_FUNCTION_INFO_V1(current_member_role);
 Datum
 current_member_role(PG_FUNCTION_ARGS)

@@ -57,6 +57,10 @@ CREATE FUNCTION usermgmt.revoke_access(database_role name, access text) RETURNS 
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.revoke_access(name, text) IS 'Takes from a database role everything that this access gives.';
 
+CREATE FUNCTION usermgmt.address_guard() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.address_guard() IS 'Trigger: the canonical address follows the address.';
+
 CREATE FUNCTION usermgmt.current_user_id() RETURNS uuid
 	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.current_user_id() IS 'The acting user, or NULL.';
@@ -68,6 +72,10 @@ COMMENT ON FUNCTION usermgmt.current_tenant_id() IS 'The tenant of the acting us
 CREATE FUNCTION usermgmt.current_session_id() RETURNS uuid
 	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.current_session_id() IS 'The session of the acting user, or NULL.';
+
+CREATE FUNCTION usermgmt.acts_without_session() RETURNS boolean
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.acts_without_session() IS 'Whether no session was bound, be it over by now: only then may an operator or auditor see all tenants.';
 
 CREATE FUNCTION usermgmt.current_member_role() RETURNS text
 	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
@@ -112,6 +120,8 @@ INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('application', 'function', 'current_tenant_id'),
 	('application', 'function', 'current_session_id'),
 	('application', 'function', 'current_member_role'),
+	('application', 'function', 'acts_without_session'),
+	('auditor', 'function', 'acts_without_session'),
 	('application', 'function', 'has_role'),
 	('application', 'function', 'end_use'),
 	('application', 'function', 'effective_seconds'),

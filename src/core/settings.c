@@ -95,10 +95,20 @@ own_value(const SettingRow *row, Jsonb *settings)
 
 	if (settings == NULL || !JB_ROOT_IS_OBJECT(settings) ||
 		getKeyJsonValueFromContainer(&settings->root, row->name,
-									 strlen(row->name), &value) == NULL ||
-		value.type != jbvString)
+									 strlen(row->name), &value) == NULL)
 		return NULL;
-	return pnstrdup(value.val.string.val, value.val.string.len);
+	switch (value.type)
+	{
+		case jbvString:
+			return pnstrdup(value.val.string.val, value.val.string.len);
+		case jbvBool:
+			return pstrdup(value.val.boolean ? "on" : "off");
+		case jbvNumeric:
+			return DatumGetCString(DirectFunctionCall1(
+				numeric_out, NumericGetDatum(value.val.numeric)));
+		default:
+			return NULL;
+	}
 }
 
 int
@@ -155,7 +165,7 @@ find_setting(const char *name, SettingKind kind)
 			strcmp(tenant_settings_table[i].name, name) == 0)
 			return i;
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("there is no such setting of this kind")));
+					errmsg("there is no setting \"%s\" of this kind", name)));
 }
 
 /*

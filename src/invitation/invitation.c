@@ -22,6 +22,9 @@
 #include "member/member.h"
 #include "outbox/outbox.h"
 
+#define LONGEST_MONTHS 120
+#define LONGEST_DAYS INT64CONST(3660)
+
 SPI_QUERY(insert_invitation,
 		  "INSERT INTO usermgmt.invitation (invitation_id, tenant_id, email,"
 		  " canonical_email, name, role, message, state, invited_by,"
@@ -48,7 +51,7 @@ SPI_QUERY(revoke_pending,
 		  " AND tenant_id = $2 AND state = 'pending'",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID, UUIDOID, TEXTOID);
 SPI_QUERY(find_invitation,
-		  "SELECT state, email, generation, expires_at"
+		  "SELECT state, email, generation, expires_at, queued_at"
 		  " FROM usermgmt.invitation"
 		  " WHERE invitation_id = $1 AND tenant_id = $2",
 		  UUIDOID, UUIDOID);
@@ -127,6 +130,14 @@ check_workspaces(FunctionCallInfo fcinfo, int n)
 							   "tenant")));
 }
 
+static void
+refuse_expiry(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("expires_in must be more than nothing and at most "
+						   "ten years")));
+}
+
 /*
  * When an invitation sent at that moment expires.
  */
@@ -135,17 +146,22 @@ expiry_argument(FunctionCallInfo fcinfo, int n, const Tenant *tenant,
 				TimestampTz sent_at)
 {
 	TimestampTz expires_at;
+	Interval *interval;
 
 	if (PG_ARGISNULL(n))
 		return setting_after(SETTING_INVITATION_TTL, tenant->settings, sent_at);
-	expires_at = DatumGetTimestampTz(
-		DirectFunctionCall2(timestamptz_pl_interval,
-							TimestampTzGetDatum(sent_at), PG_GETARG_DATUM(n)));
-	if (expires_at <= sent_at || TIMESTAMP_NOT_FINITE(expires_at) ||
-		expires_at - sent_at > 3660 * USECS_PER_DAY)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("expires_in is not between nothing and ten "
-							   "years")));
+	interval = PG_GETARG_INTERVAL_P(n);
+	if (interval->month > LONGEST_MONTHS || interval->day > LONGEST_DAYS ||
+		interval->time > LONGEST_DAYS * USECS_PER_DAY ||
+		interval->month < -LONGEST_MONTHS || interval->day < -LONGEST_DAYS ||
+		interval->time < -LONGEST_DAYS * USECS_PER_DAY)
+		refuse_expiry();
+	expires_at = DatumGetTimestampTz(DirectFunctionCall2(
+		timestamptz_pl_interval, TimestampTzGetDatum(sent_at),
+		IntervalPGetDatum(interval)));
+	if (expires_at <= sent_at ||
+		expires_at - sent_at > LONGEST_DAYS * USECS_PER_DAY)
+		refuse_expiry();
 	return expires_at;
 }
 
@@ -154,9 +170,10 @@ send_at_argument(FunctionCallInfo fcinfo, int n, TimestampTz now)
 {
 	TimestampTz send_at = PG_ARGISNULL(n) ? now : PG_GETARG_TIMESTAMPTZ(n);
 
-	if (TIMESTAMP_NOT_FINITE(send_at) || send_at - now > 3660 * USECS_PER_DAY)
+	if (TIMESTAMP_NOT_FINITE(send_at) ||
+		send_at - now > LONGEST_DAYS * USECS_PER_DAY)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("send_at is more than ten years ahead")));
+						errmsg("send_at must be at most ten years ahead")));
 	return Max(send_at, now);
 }
 
@@ -227,7 +244,10 @@ invitation_refuse_change(const Caller *caller, const pg_uuid_t *invitation_id)
 	if (strcmp(state, "pending") != 0)
 		ereport(ERROR, (errcode(ERRCODE_UM_WRONG_STATE),
 						errmsg("the invitation is %s", state),
-						errhint("Invite the person again, if need be.")));
+						strcmp(state, "accepted") == 0
+							? 0
+							: errhint("Invite the person again, if need "
+									  "be.")));
 }
 
 /*
@@ -246,6 +266,16 @@ invitation_begin_change(FunctionCallInfo fcinfo, pg_uuid_t *invitation_id)
 	begin_writing(fcinfo);
 	caller_lock(&caller, ROLE_ADMIN);
 	return caller;
+}
+
+static void
+refuse_so_soon(int64 wait)
+{
+	ereport(ERROR, (errcode(ERRCODE_UM_TOO_SOON),
+					errmsg("it is too soon for another mail"),
+					errhint("Try again in %d seconds, or copy the link with "
+							"usermgmt.invitation_link().",
+							(int) (wait / USECS_PER_SEC) + 1)));
 }
 
 PG_FUNCTION_INFO_V1(resend_invitation);
@@ -273,11 +303,7 @@ resend_invitation(PG_FUNCTION_ARGS)
 				ARG_TIME(cool)) == 0)
 	{
 		invitation_refuse_change(&caller, &invitation_id);
-		ereport(ERROR,
-				(errcode(ERRCODE_UM_TOO_SOON),
-				 errmsg("the last mail was sent a moment ago"),
-				 errhint("Wait for the time set by resend_cooldown, or copy "
-						 "the link with usermgmt.invitation_link().")));
+		refuse_so_soon(row_time(spi_row(0), "queued_at") - cool);
 	}
 	row = spi_row(0);
 	put_mail(&caller.tenant_id, &invitation_id, row_text(row, "email"),

@@ -30,6 +30,9 @@ CREATE UNIQUE INDEX one_open_invitation_per_address ON usermgmt.invitation (tena
 CREATE INDEX invitation_created ON usermgmt.invitation (tenant_id, created_at, invitation_id);
 SELECT usermgmt.audit_attach('usermgmt.invitation', '{invitation,invitation_id,subject:email,ignore:canonical_email}');
 
+CREATE TRIGGER address BEFORE INSERT OR UPDATE OF email, canonical_email ON usermgmt.invitation
+	FOR EACH ROW EXECUTE FUNCTION usermgmt.address_guard();
+
 CREATE FUNCTION usermgmt.invitation_guard() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.invitation_guard() IS 'Trigger: an invitation changes state only as the table of transitions allows, and is never deleted.';
@@ -90,7 +93,7 @@ COMMENT ON COLUMN usermgmt.invitations.accepted_by IS 'The person who accepted.'
 COMMENT ON COLUMN usermgmt.invitations.revoked_at IS 'When it was revoked.';
 COMMENT ON COLUMN usermgmt.invitations.revoked_by IS 'Who revoked it; NULL for an operator.';
 COMMENT ON COLUMN usermgmt.invitations.revoke_reason IS 'Why.';
-COMMENT ON COLUMN usermgmt.invitations.delivery IS 'The latest mail: queued, scheduled, sent, deferred, failed, bounced or suppressed.';
+COMMENT ON COLUMN usermgmt.invitations.delivery IS 'The latest mail: queued, scheduled, sent, deferred, failed, bounced or suppressed; NULL when it was cancelled.';
 COMMENT ON COLUMN usermgmt.invitations.delivery_detail IS 'The mail server''s last words about it.';
 COMMENT ON COLUMN usermgmt.invitations.can_resend IS 'Whether resend_invitation() would accept it now.';
 COMMENT ON COLUMN usermgmt.invitations.can_revoke IS 'Whether revoke_invitation() would accept it now.';
@@ -100,6 +103,30 @@ CREATE VIEW usermgmt.pending_invitations WITH (security_barrier) AS
 	WHERE tenant_id = usermgmt.current_tenant_id() AND usermgmt.has_role('admin')
 		AND status IN ('pending', 'expired');
 COMMENT ON VIEW usermgmt.pending_invitations IS 'The open invitations of the present tenant, expired ones included, for its admins.';
+COMMENT ON COLUMN usermgmt.pending_invitations.invitation_id IS 'Id of the invitation.';
+COMMENT ON COLUMN usermgmt.pending_invitations.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.pending_invitations.email IS 'Who is invited, as typed.';
+COMMENT ON COLUMN usermgmt.pending_invitations.name IS 'Name of the invited person, or NULL.';
+COMMENT ON COLUMN usermgmt.pending_invitations.role IS 'The role that acceptance gives: owner, admin or member.';
+COMMENT ON COLUMN usermgmt.pending_invitations.workspaces IS 'Workspace roles that acceptance gives, by workspace slug.';
+COMMENT ON COLUMN usermgmt.pending_invitations.status IS 'pending or expired.';
+COMMENT ON COLUMN usermgmt.pending_invitations.message IS 'The inviter''s words.';
+COMMENT ON COLUMN usermgmt.pending_invitations.invited_by IS 'Who invited; NULL for an operator.';
+COMMENT ON COLUMN usermgmt.pending_invitations.invited_by_email IS 'That person''s address at the time.';
+COMMENT ON COLUMN usermgmt.pending_invitations.created_at IS 'When the person was invited.';
+COMMENT ON COLUMN usermgmt.pending_invitations.first_sent_at IS 'When the mail server took the first mail.';
+COMMENT ON COLUMN usermgmt.pending_invitations.last_sent_at IS 'When it took the latest one.';
+COMMENT ON COLUMN usermgmt.pending_invitations.send_count IS 'How many mails it took.';
+COMMENT ON COLUMN usermgmt.pending_invitations.expires_at IS 'Until when it can be accepted.';
+COMMENT ON COLUMN usermgmt.pending_invitations.accepted_at IS 'When it was accepted.';
+COMMENT ON COLUMN usermgmt.pending_invitations.accepted_by IS 'The person who accepted.';
+COMMENT ON COLUMN usermgmt.pending_invitations.revoked_at IS 'When it was revoked.';
+COMMENT ON COLUMN usermgmt.pending_invitations.revoked_by IS 'Who revoked it; NULL for an operator.';
+COMMENT ON COLUMN usermgmt.pending_invitations.revoke_reason IS 'Why.';
+COMMENT ON COLUMN usermgmt.pending_invitations.delivery IS 'The latest mail: queued, scheduled, sent, deferred, failed, bounced or suppressed; NULL when it was cancelled.';
+COMMENT ON COLUMN usermgmt.pending_invitations.delivery_detail IS 'The mail server''s last words about it.';
+COMMENT ON COLUMN usermgmt.pending_invitations.can_resend IS 'Whether resend_invitation() would accept it now.';
+COMMENT ON COLUMN usermgmt.pending_invitations.can_revoke IS 'Whether revoke_invitation() would accept it now.';
 
 CREATE TYPE usermgmt.invitation_preview AS (
 	tenant_name text,

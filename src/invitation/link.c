@@ -24,7 +24,7 @@ static const Transition transitions[] = {
 
 SPI_QUERY(mail_subject,
 		  "SELECT i.state = 'pending' AND i.expires_at > $3 AS wanted,"
-		  " i.generation, pg_catalog.jsonb_build_object("
+		  " true AS linked, i.generation, pg_catalog.jsonb_build_object("
 		  "'expires_at', usermgmt.mail_time(i.expires_at),"
 		  " 'role', i.role, 'message', i.message,"
 		  " 'inviter_name', coalesce(a.name, i.invited_by_email)) AS variables"

@@ -19,6 +19,7 @@
 #include "core/transition.h"
 #include "member/member.h"
 #include "password/password.h"
+#include "session/revoke.h"
 #include "tenant/tenant.h"
 
 SPI_QUERY(count_owner,
@@ -33,11 +34,6 @@ SPI_QUERY(pass_primary_on,
 		  " AND m.role = 'owner' AND m.status = 'active'"
 		  " ORDER BY m.joined_at, m.user_id LIMIT 1)",
 		  UUIDOID);
-SPI_QUERY(end_sessions,
-		  "UPDATE usermgmt.session SET state = 'revoked', ended_at = $3,"
-		  " end_reason = $4 WHERE user_id = $2 AND tenant_id = $1"
-		  " AND state = 'open'",
-		  UUIDOID, UUIDOID, TIMESTAMPTZOID, TEXTOID);
 SPI_QUERY(show_role,
 		  "UPDATE usermgmt.session SET role = $3"
 		  " WHERE user_id = $2 AND tenant_id = $1 AND state = 'open'",
@@ -81,7 +77,8 @@ membership_guard(PG_FUNCTION_ARGS)
 													 &column, &no, &isnull));
 }
 
-pg_attribute_noreturn() static void refuse_last_owner(void)
+void
+refuse_last_owner(void)
 {
 	ereport(ERROR, (errcode(ERRCODE_UM_NEEDS_OWNER),
 					errmsg("the tenant must keep an owner"),
@@ -112,8 +109,7 @@ cut_access(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
 		   const char *why)
 {
 	password_reset_cancel(tenant_id, user_id);
-	spi_run(end_sessions, ARG_UUID(*tenant_id), ARG_UUID(*user_id),
-			ARG_TIME(GetCurrentTimestamp()), ARG_TEXT(why));
+	session_end_member(tenant_id, user_id, why);
 }
 
 static void
@@ -123,8 +119,7 @@ follow_role(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id, SpiRow row)
 	Tenant tenant = tenant_read(tenant_id);
 
 	if (setting_on(SETTING_REVOKE_SESSIONS_ON_ROLE_CHANGE, tenant.settings))
-		spi_run(end_sessions, ARG_UUID(*tenant_id), ARG_UUID(*user_id),
-				ARG_TIME(GetCurrentTimestamp()), ARG_TEXT("role changed"));
+		session_end_member(tenant_id, user_id, "role changed");
 	else
 		spi_run(show_role, ARG_UUID(*tenant_id), ARG_UUID(*user_id),
 				ARG_TEXT(role));

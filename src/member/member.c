@@ -135,6 +135,7 @@ typedef struct Target
 	pg_uuid_t user_id;
 	MemberRole role;
 	bool active;
+	int32 owner_count; /* of the tenant */
 } Target;
 
 static Target
@@ -146,7 +147,7 @@ lock_target(FunctionCallInfo fcinfo)
 		refuse_null("user_id");
 	target.user_id = *PG_GETARG_UUID_P(0);
 	begin_writing(fcinfo);
-	tenant_lock(&target.caller.tenant_id);
+	target.owner_count = tenant_lock(&target.caller.tenant_id).owner_count;
 	caller_lock(&target.caller, ROLE_ADMIN);
 	if (spi_run(lock_membership, ARG_UUID(target.caller.tenant_id),
 				ARG_UUID(target.user_id)) == 0)
@@ -184,6 +185,9 @@ change_role(PG_FUNCTION_ARGS)
 		refuse_role(ROLE_OWNER);
 	if (!target.active)
 		refuse_inactive();
+	if (target.role == ROLE_OWNER && role != ROLE_OWNER &&
+		target.owner_count == 1)
+		refuse_last_owner();
 	audit_operation(&(AuditOperation){.reason = reason});
 	if (role != target.role)
 		spi_run(set_role, ARG_UUID(target.caller.tenant_id),

@@ -16,6 +16,9 @@ extern bool membership_create(const pg_uuid_t *tenant_id,
 /* Raises UM032: the person is a member already. */
 extern void refuse_member(void) pg_attribute_noreturn();
 
+/* Raises UM030: the tenant must keep an owner. */
+extern void refuse_last_owner(void) pg_attribute_noreturn();
+
 /* Whether the person has a membership of any status in the tenant. */
 extern bool membership_exists(const pg_uuid_t *tenant_id,
 							  const pg_uuid_t *user_id);

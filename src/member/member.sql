@@ -78,7 +78,7 @@ COMMENT ON COLUMN usermgmt.members.status IS 'active or deactivated: whether the
 COMMENT ON COLUMN usermgmt.members.activity IS 'active, inactive or never_logged_in, by the last login and the setting inactive_after.';
 COMMENT ON COLUMN usermgmt.members.joined_at IS 'When the person became a member.';
 COMMENT ON COLUMN usermgmt.members.last_login_at IS 'When the person last signed in.';
-COMMENT ON COLUMN usermgmt.members.last_seen_at IS 'When the person last did something that counts.';
+COMMENT ON COLUMN usermgmt.members.last_seen_at IS 'When the person was last seen; signing in counts.';
 COMMENT ON COLUMN usermgmt.members.last_active IS 'The same in words, such as "2 days ago".';
 COMMENT ON COLUMN usermgmt.members.deactivated_at IS 'Since when the person has no access.';
 COMMENT ON COLUMN usermgmt.members.deactivated_by IS 'Who took it.';

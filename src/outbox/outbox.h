@@ -13,9 +13,9 @@
 
 /* How a kind of mail is made. subject is a statement with the parameters
  * (subject id uuid, tenant id uuid, now timestamptz) that gives one row:
- * wanted boolean, generation integer, variables jsonb (an object of texts);
- * no row means that the mail is no longer wanted. path and purpose make the
- * link {{link}}; path is NULL for a mail without one. */
+ * wanted boolean, linked boolean, generation integer, variables jsonb (an
+ * object of texts); no row means that the mail is no longer wanted. Where it
+ * is linked, path and purpose make {{link}}, which else is empty. */
 typedef struct MailKind
 {
 	const char *name;

@@ -133,12 +133,12 @@ COMMENT ON FUNCTION usermgmt.outbox_resume() IS 'Mail is claimed again after out
 CREATE FUNCTION usermgmt.outbox_retry(message_id uuid) RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.outbox_retry(uuid) IS 'Queues a dead mail again, due now; UM036 when it is not dead.';
+COMMENT ON FUNCTION usermgmt.outbox_retry(uuid) IS 'Queues a dead mail again, due now; UM002, UM036 when it is not dead.';
 
 CREATE FUNCTION usermgmt.outbox_cancel(message_id uuid) RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.outbox_cancel(uuid) IS 'Cancels a mail that is not on the wire yet; UM036 when there is none.';
+COMMENT ON FUNCTION usermgmt.outbox_cancel(uuid) IS 'Cancels a mail that is not on the wire yet; UM002, UM036 when it is.';
 
 -- Internal: what has become of a mail, in the words of the invitation views.
 CREATE FUNCTION usermgmt.delivery_of(message usermgmt.outbox) RETURNS text
@@ -148,12 +148,12 @@ CREATE FUNCTION usermgmt.delivery_of(message usermgmt.outbox) RETURNS text
 		WHEN (message).state = 'sent' THEN 'sent'
 		WHEN (message).state = 'dead' THEN 'failed'
 		WHEN (message).state = 'cancelled' AND (message).reply LIKE 'suppressed%' THEN 'suppressed'
-		WHEN (message).state = 'cancelled' THEN 'failed'
+		WHEN (message).state = 'cancelled' THEN NULL
 		WHEN (message).attempts > 0 THEN 'deferred'
 		WHEN (message).state = 'queued' AND (message).due_at > greatest((message).created_at, statement_timestamp()) THEN 'scheduled'
 		WHEN (message).state IS NOT NULL THEN 'queued'
 	END;
-COMMENT ON FUNCTION usermgmt.delivery_of(usermgmt.outbox) IS 'queued, scheduled, sent, deferred, failed, bounced or suppressed.';
+COMMENT ON FUNCTION usermgmt.delivery_of(usermgmt.outbox) IS 'queued, scheduled, sent, deferred, failed, bounced or suppressed; NULL when it was cancelled.';
 
 CREATE VIEW usermgmt.mail_queue AS
 	SELECT o.message_id, o.tenant_id, o.kind, o.recipient, o.state,
@@ -167,7 +167,7 @@ COMMENT ON COLUMN usermgmt.mail_queue.tenant_id IS 'The tenant it is sent for.';
 COMMENT ON COLUMN usermgmt.mail_queue.kind IS 'invitation, welcome, password_reset, password_changed.';
 COMMENT ON COLUMN usermgmt.mail_queue.recipient IS 'The address it goes to.';
 COMMENT ON COLUMN usermgmt.mail_queue.state IS 'queued, claimed, sending, sent, dead or cancelled.';
-COMMENT ON COLUMN usermgmt.mail_queue.delivery IS 'queued, scheduled, sent, deferred, failed, bounced or suppressed.';
+COMMENT ON COLUMN usermgmt.mail_queue.delivery IS 'queued, scheduled, sent, deferred, failed, bounced or suppressed; NULL when it was cancelled.';
 COMMENT ON COLUMN usermgmt.mail_queue.due_at IS 'When it is to be sent, or tried again, at the earliest.';
 COMMENT ON COLUMN usermgmt.mail_queue.expires_at IS 'After this it is not sent any more.';
 COMMENT ON COLUMN usermgmt.mail_queue.attempts IS 'How often sending was tried.';
@@ -188,7 +188,13 @@ CREATE VIEW usermgmt.outbox_statistics AS
 		count(*) FILTER (WHERE state IN ('claimed', 'sending'))::integer AS in_flight,
 		count(*) FILTER (WHERE state = 'dead')::integer AS dead,
 		min(due_at) FILTER (WHERE state = 'queued') AS oldest_due_at,
-		(SELECT mail_pause_reason FROM usermgmt.installation) AS paused
+		(
+			SELECT coalesce(i.mail_pause_reason,
+				CASE WHEN i.extension_oid <> (SELECT e.oid FROM pg_extension AS e WHERE e.extname = 'usermgmt')
+					OR i.database_oid <> (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+					THEN 'restored copy' END)
+			FROM usermgmt.installation AS i
+		) AS paused
 	FROM usermgmt.outbox
 	WHERE state IN ('queued', 'claimed', 'sending', 'dead');
 COMMENT ON VIEW usermgmt.outbox_statistics IS 'How much mail waits, is in flight, or is dead.';
@@ -256,18 +262,31 @@ If you did not expect this mail, you can ignore it.
 'Welcome to {{tenant_name}}',
 'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
 
-{{tenant_name}} has been set up, and you are its owner. To sign in, first choose a password here:
+{{tenant_name}} has been set up, and you are its owner.
+
+{{#link}}
+To sign in, first choose a password here:
 
 {{link}}
 
 The link works once, until {{expires_at}}. After that, ask for a new one with "forgot password".
+{{/link}}
+{{^link}}
+Sign in with your password at {{base_url}}.
+{{/link}}
 
 If you did not expect this mail, you can ignore it.
 ',
 '<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
-<p><strong>{{tenant_name}}</strong> has been set up, and you are its owner. To sign in, first <a href="{{link}}">choose a password</a>, or open this address:</p>
+<p><strong>{{tenant_name}}</strong> has been set up, and you are its owner.</p>
+{{#link}}
+<p>To sign in, first <a href="{{link}}">choose a password</a>, or open this address:</p>
 <p>{{link}}</p>
 <p>The link works once, until {{expires_at}}. After that, ask for a new one with “forgot password”.</p>
+{{/link}}
+{{^link}}
+<p>Sign in with your password at <a href="{{base_url}}">{{base_url}}</a>.</p>
+{{/link}}
 <p>If you did not expect this mail, you can ignore it.</p>
 '),
 ('password_reset', 'en', true,

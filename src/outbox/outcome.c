@@ -209,6 +209,7 @@ PG_FUNCTION_INFO_V1(outbox_bounced);
 Datum
 outbox_bounced(PG_FUNCTION_ARGS)
 {
+	char *recipient = PG_ARGISNULL(1) ? "" : reply_argument(fcinfo, 1);
 	char *status = PG_ARGISNULL(2) ? "" : reply_argument(fcinfo, 2);
 	char *detail = reply_argument(fcinfo, 3);
 	char *header;
@@ -226,7 +227,7 @@ outbox_bounced(PG_FUNCTION_ARGS)
 	begin_writing(fcinfo);
 	found = spi_run(mark_bounced, ARG_UUID(message_id),
 					ARG_TIME(GetCurrentTimestamp()),
-					ARG_TEXT(psprintf("%s %s", status,
+					ARG_TEXT(psprintf("%s: %s %s", recipient, status,
 									  detail != NULL ? detail : ""))) == 1;
 	if (found && status[0] == '5' &&
 		address_parse(row_text(spi_row(0), "recipient"), &address))

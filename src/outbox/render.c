@@ -55,7 +55,7 @@ mail_variables(SpiRow message, const MailKind *kind, const char *tenant_name,
 		return NULL;
 	variables = row_datum(spi_row(0), "variables", &isnull);
 	token.generation = row_int(spi_row(0), "generation");
-	if (kind->path != NULL)
+	if (row_bool(spi_row(0), "linked"))
 		link = mail_link(kind, base_url, &token);
 	spi_run(merge_variables, ARG(JSONBOID, variables), ARG_TEXT(tenant_name),
 			ARG_TEXT(base_url), ARG_TEXT(link),

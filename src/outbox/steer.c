@@ -19,6 +19,8 @@ SPI_QUERY(retry_dead,
 		  "UPDATE usermgmt.outbox SET state = 'queued', due_at = $2,"
 		  " finished_at = NULL WHERE message_id = $1 AND state = 'dead'",
 		  UUIDOID, TIMESTAMPTZOID);
+SPI_QUERY(find_message, "SELECT FROM usermgmt.outbox WHERE message_id = $1",
+		  UUIDOID);
 SPI_QUERY(cancel_one,
 		  "UPDATE usermgmt.outbox SET state = 'cancelled', finished_at = $2,"
 		  " reply = 'cancelled by an operator' WHERE message_id = $1"
@@ -74,8 +76,13 @@ steer(FunctionCallInfo fcinfo, SpiQuery *statement, const char *refusal)
 	SPI_connect();
 	begin_writing(fcinfo);
 	if (spi_execute(statement, args, SPI_VIEW_COMMAND) == 0)
+	{
+		if (spi_execute(&find_message, args, SPI_VIEW_LATEST) == 0)
+			ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),
+							errmsg("there is no such message")));
 		ereport(ERROR, (errcode(ERRCODE_UM_WRONG_STATE), errmsg("%s", refusal),
 						errhint("usermgmt.mail_queue shows its state.")));
+	}
 	outbox_wake_relay();
 	SPI_finish();
 }
@@ -84,7 +91,7 @@ PG_FUNCTION_INFO_V1(outbox_retry);
 Datum
 outbox_retry(PG_FUNCTION_ARGS)
 {
-	steer(fcinfo, &retry_dead, "no such message is dead");
+	steer(fcinfo, &retry_dead, "the message is not dead");
 	PG_RETURN_VOID();
 }
 
@@ -92,6 +99,6 @@ PG_FUNCTION_INFO_V1(outbox_cancel);
 Datum
 outbox_cancel(PG_FUNCTION_ARGS)
 {
-	steer(fcinfo, &cancel_one, "no such message waits to be sent");
+	steer(fcinfo, &cancel_one, "the message does not wait to be sent");
 	PG_RETURN_VOID();
 }

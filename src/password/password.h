@@ -53,6 +53,10 @@ extern void password_reset_put(const Tenant *tenant, const Account *account,
 							   const char *origin,
 							   const pg_uuid_t *requested_by);
 
+/* Welcomes a new tenant's owner by mail, with a link to choose a password
+ * unless the person has one. */
+extern void password_welcome(const Tenant *tenant, const Account *account);
+
 /* Cancels the person's open links of this tenant, and their mails. */
 extern void password_reset_cancel(const pg_uuid_t *tenant_id,
 								  const pg_uuid_t *user_id);

@@ -74,7 +74,7 @@ SPI_QUERY(is_active_anywhere,
 		  UUIDOID);
 SPI_QUERY(reset_subject,
 		  "SELECT r.state = 'open' AND r.expires_at > $3 AS wanted,"
-		  " r.generation, pg_catalog.jsonb_build_object("
+		  " true AS linked, r.generation, pg_catalog.jsonb_build_object("
 		  "'expires_at', usermgmt.mail_time(r.expires_at),"
 		  " 'requested_by', CASE WHEN r.origin = 'admin'"
 		  " THEN coalesce(a.name, a.email, 'An administrator') END)"
@@ -83,8 +83,22 @@ SPI_QUERY(reset_subject,
 		  " ON a.user_id = r.requested_by"
 		  " WHERE r.reset_id = $1 AND r.tenant_id = $2",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
+/* The mail to an owner who has a password already is about the person, not
+ * about a reset, and has no link. */
+SPI_QUERY(welcome_subject,
+		  "SELECT r.state = 'open' AND r.expires_at > $3 AS wanted,"
+		  " true AS linked, r.generation, pg_catalog.jsonb_build_object("
+		  "'expires_at', usermgmt.mail_time(r.expires_at)) AS variables"
+		  " FROM usermgmt.password_reset AS r"
+		  " WHERE r.reset_id = $1 AND r.tenant_id = $2"
+		  " UNION ALL SELECT m.status = 'active', false, 0,"
+		  " pg_catalog.jsonb_build_object('expires_at', NULL)"
+		  " FROM usermgmt.membership AS m"
+		  " WHERE m.user_id = $1 AND m.tenant_id = $2",
+		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 SPI_QUERY(changed_subject,
-		  "SELECT r.finished_at <= $3 AS wanted, r.generation,"
+		  "SELECT r.finished_at <= $3 AS wanted, false AS linked,"
+		  " r.generation,"
 		  " pg_catalog.jsonb_build_object("
 		  "'changed_at', usermgmt.mail_time(r.finished_at)) AS variables"
 		  " FROM usermgmt.password_reset AS r"
@@ -94,7 +108,7 @@ SPI_QUERY(changed_subject,
 static const MailKind reset_mail = {"password_reset", "/reset-password",
 									LINK_PASSWORD_RESET, &reset_subject};
 static const MailKind welcome_mail = {"welcome", "/set-password",
-									  LINK_PASSWORD_RESET, &reset_subject};
+									  LINK_PASSWORD_RESET, &welcome_subject};
 static const MailKind changed_mail = {"password_changed", NULL, LINK_NONE,
 									  &changed_subject};
 
@@ -156,6 +170,15 @@ password_reset_put(const Tenant *tenant, const Account *account,
 			ARG_OPT_UUID(requested_by), ARG_TIME(now), ARG_TIME(expires_at));
 	put_mail(welcome ? "welcome" : "password_reset", tenant, account, &reset_id,
 			 expires_at);
+}
+
+void
+password_welcome(const Tenant *tenant, const Account *account)
+{
+	if (account->password_hash == NULL)
+		password_reset_put(tenant, account, "welcome", NULL);
+	else
+		put_mail("welcome", tenant, account, &account->user_id, 0);
 }
 
 /*

@@ -61,7 +61,7 @@ create_tenant(PG_FUNCTION_ARGS)
 	owner = account_find_or_create(&address, owner_name);
 	found(&tenant_id, slug, name, &owner);
 	tenant = tenant_read(&tenant_id);
-	password_reset_put(&tenant, &owner, "welcome", NULL);
+	password_welcome(&tenant, &owner);
 	audit_operation_end();
 	spi_run(show_tenant, ARG_UUID(tenant_id));
 	return spi_finish_with_row(fcinfo);

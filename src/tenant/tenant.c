@@ -13,11 +13,19 @@
 #include "core/spi_query.h"
 #include "core/transition.h"
 #include "core/uuid.h"
+#include "session/revoke.h"
 #include "tenant/tenant.h"
 
+/* clang-format off */
+static const Transition transitions[] = {
+	{"creating", "open", "active", NULL, "it has its first owner"},
+	{NULL, NULL, NULL, NULL, NULL}
+};
+/* clang-format on */
+
 #define TENANT_COLUMNS                                                         \
-	"SELECT slug, name, settings, suspended_at IS NOT NULL AS suspended"       \
-	" FROM usermgmt.tenant WHERE tenant_id = $1"
+	"SELECT slug, name, settings, suspended_at IS NOT NULL AS suspended,"      \
+	" owner_count FROM usermgmt.tenant WHERE tenant_id = $1"
 
 SPI_QUERY(read_tenant, TENANT_COLUMNS, UUIDOID);
 SPI_QUERY(share_tenant, TENANT_COLUMNS " FOR SHARE", UUIDOID);
@@ -27,11 +35,6 @@ SPI_QUERY(find_tenant,
 		  " UNION ALL SELECT tenant_id FROM usermgmt.tenant"
 		  " WHERE tenant_id = $2 LIMIT 1",
 		  TEXTOID, UUIDOID);
-SPI_QUERY(end_tenant_sessions,
-		  "UPDATE usermgmt.session SET state = 'revoked', ended_at = $2,"
-		  " end_reason = 'tenant suspended'"
-		  " WHERE tenant_id = $1 AND state = 'open'",
-		  UUIDOID, TIMESTAMPTZOID);
 
 static Tenant
 tenant_of_row(const pg_uuid_t *tenant_id, uint64 found)
@@ -48,6 +51,7 @@ tenant_of_row(const pg_uuid_t *tenant_id, uint64 found)
 	tenant.name = row_text(row, "name");
 	tenant.settings = DatumGetJsonbP(row_datum(row, "settings", &isnull));
 	tenant.suspended = row_bool(row, "suspended");
+	tenant.owner_count = row_int(row, "owner_count");
 	return tenant;
 }
 
@@ -105,10 +109,11 @@ use_tenant(PG_FUNCTION_ARGS)
 		refuse_null("tenant");
 	SPI_connect();
 	if (!tenant_find(text_to_cstring(PG_GETARG_TEXT_PP(0)), tenant_id))
-		ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),
-						errmsg("there is no such tenant"),
-						errhint("SELECT slug, name FROM usermgmt.tenants "
-								"shows them all before one is selected.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UM_NOT_FOUND), errmsg("there is no such tenant"),
+			 errhint("usermgmt.tenants shows them all to an operator who has "
+					 "not selected one.")));
 	SPI_finish();
 	actor_use_tenant(tenant_id);
 	PG_RETURN_UUID_P(tenant_id);
@@ -129,12 +134,18 @@ tenant_changed(PG_FUNCTION_ARGS)
 		!row_is_null(trigger_new_row(trigger), "suspended_at"))
 	{
 		SPI_connect();
-		spi_run(end_tenant_sessions, ARG_UUID(tenant_id),
-				ARG_TIME(GetCurrentTimestamp()));
+		session_end_tenant(&tenant_id, "tenant suspended");
 		SPI_finish();
 	}
 	actor_signal();
 	return PointerGetDatum(NULL);
+}
+
+PG_FUNCTION_INFO_V1(tenant_guard);
+Datum
+tenant_guard(PG_FUNCTION_ARGS)
+{
+	return transition_guard(fcinfo, transitions, true);
 }
 
 static const char *

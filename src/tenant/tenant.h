@@ -14,6 +14,7 @@ typedef struct Tenant
 	char *name;
 	Jsonb *settings;
 	bool suspended;
+	int32 owner_count;
 } Tenant;
 
 /* The tenant, which must exist. The SPI connection is open, and the result

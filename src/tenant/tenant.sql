@@ -18,6 +18,12 @@ CREATE TABLE usermgmt.tenant (
 COMMENT ON TABLE usermgmt.tenant IS 'Tenants; owner_count is kept by the trigger on membership and is never below one.';
 SELECT usermgmt.audit_attach('usermgmt.tenant', '{tenant,tenant_id,ignore:owner_count,ignore:state}');
 
+CREATE FUNCTION usermgmt.tenant_guard() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.tenant_guard() IS 'Trigger: a tenant opens once, when it has an owner.';
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF state ON usermgmt.tenant
+	FOR EACH ROW EXECUTE FUNCTION usermgmt.tenant_guard();
+
 CREATE FUNCTION usermgmt.tenant_changed() RETURNS trigger
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
@@ -39,14 +45,14 @@ CREATE VIEW usermgmt.tenants WITH (security_barrier) AS
 	UNION ALL
 	SELECT * FROM usermgmt.tenant_detail
 	WHERE usermgmt.current_tenant_id() IS NULL
-		AND usermgmt.current_session_id() IS NULL
+		AND usermgmt.acts_without_session()
 		AND has_table_privilege('usermgmt.tenant_detail', 'select');
 COMMENT ON VIEW usermgmt.tenants IS 'The present tenant; for an operator who has selected none, all of them.';
 COMMENT ON COLUMN usermgmt.tenants.tenant_id IS 'Id of the tenant.';
 COMMENT ON COLUMN usermgmt.tenants.slug IS 'Its name in addresses.';
 COMMENT ON COLUMN usermgmt.tenants.name IS 'Its name for people.';
 COMMENT ON COLUMN usermgmt.tenants.status IS 'active or suspended.';
-COMMENT ON COLUMN usermgmt.tenants.branding IS 'How it looks in mails.';
+COMMENT ON COLUMN usermgmt.tenants.branding IS 'How it looks: logo, colours, as the application sees fit.';
 COMMENT ON COLUMN usermgmt.tenants.metadata IS 'The application''s own data.';
 COMMENT ON COLUMN usermgmt.tenants.created_at IS 'When it was created.';
 COMMENT ON COLUMN usermgmt.tenants.suspended_at IS 'Since when nobody is admitted.';

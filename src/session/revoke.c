@@ -1,0 +1,70 @@
+/*
+ * revoke.c
+ *	  Sessions end with the access they stood for.
+ *
+ * A transaction with a fixed snapshot can not update a session that was opened
+ * after it, so each end looks again with the latest snapshot, and gives way
+ * with a serialization failure rather than leave a session behind.
+ */
+#include "postgres.h"
+
+#include "core/spi_query.h"
+#include "session/revoke.h"
+
+#define END_SESSIONS                                                           \
+	"UPDATE usermgmt.session SET state = 'revoked', ended_at = $1,"            \
+	" end_reason = $2 WHERE state = 'open' AND "
+#define FIND_SESSIONS "SELECT FROM usermgmt.session WHERE state = 'open' AND "
+#define OF_PERSON(u) "user_id = " u
+#define OF_MEMBER(u, t) "user_id = " u " AND tenant_id = " t
+#define OF_TENANT(t) "tenant_id = " t
+
+SPI_QUERY(end_person, END_SESSIONS OF_PERSON("$3"), TIMESTAMPTZOID, TEXTOID,
+		  UUIDOID);
+SPI_QUERY(find_person, FIND_SESSIONS OF_PERSON("$1") " LIMIT 1", UUIDOID);
+SPI_QUERY(end_member, END_SESSIONS OF_MEMBER("$3", "$4"), TIMESTAMPTZOID,
+		  TEXTOID, UUIDOID, UUIDOID);
+SPI_QUERY(find_member, FIND_SESSIONS OF_MEMBER("$1", "$2") " LIMIT 1", UUIDOID,
+		  UUIDOID);
+SPI_QUERY(end_tenant, END_SESSIONS OF_TENANT("$3"), TIMESTAMPTZOID, TEXTOID,
+		  UUIDOID);
+SPI_QUERY(find_tenant, FIND_SESSIONS OF_TENANT("$1") " LIMIT 1", UUIDOID);
+
+/*
+ * Raise when the latest snapshot still finds an open session.
+ */
+static void
+require_none(uint64 left)
+{
+	if (left > 0)
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("could not serialize access due to a "
+							   "concurrent log-in"),
+						errhint("Try the transaction again.")));
+}
+
+void
+session_end_person(const pg_uuid_t *user_id, const char *why)
+{
+	spi_run(end_person, ARG_TIME(GetCurrentTimestamp()), ARG_TEXT(why),
+			ARG_UUID(*user_id));
+	require_none(spi_latest(find_person, ARG_UUID(*user_id)));
+}
+
+void
+session_end_member(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
+				   const char *why)
+{
+	spi_run(end_member, ARG_TIME(GetCurrentTimestamp()), ARG_TEXT(why),
+			ARG_UUID(*user_id), ARG_UUID(*tenant_id));
+	require_none(
+		spi_latest(find_member, ARG_UUID(*user_id), ARG_UUID(*tenant_id)));
+}
+
+void
+session_end_tenant(const pg_uuid_t *tenant_id, const char *why)
+{
+	spi_run(end_tenant, ARG_TIME(GetCurrentTimestamp()), ARG_TEXT(why),
+			ARG_UUID(*tenant_id));
+	require_none(spi_latest(find_tenant, ARG_UUID(*tenant_id)));
+}
