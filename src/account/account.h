@@ -14,6 +14,7 @@ typedef struct Account
 	char *name;			 /* or NULL */
 	char *password_hash; /* or NULL: has never chosen one */
 	int32 password_version;
+	bool verified; /* somebody followed a link mailed to the address */
 } Account;
 
 /* The open account of this address or id; false when there is none. What is
@@ -27,7 +28,8 @@ extern Account account_find_or_create(const Address *address, const char *name);
 /* A new account with this password hash; false when the address is taken, also
  * by a transaction that this one had to wait for. */
 extern bool account_create(const Address *address, const char *name,
-						   const char *password_hash, Account *account);
+						   const char *password_hash, bool verified,
+						   Account *account);
 
 /* Locks the account against closing and a change of password, if it still is
  * open and has this version of its password. rehashed, unless NULL, is stored
@@ -36,7 +38,8 @@ extern bool account_lock_unchanged(const Account *account,
 								   const char *rehashed);
 
 /* Stores a new password, of the next version, in an account that the caller
- * has locked. Ends every session of the person. */
+ * has locked; its address is verified by that, for the link was mailed. Ends
+ * every session of the person. */
 extern void account_set_password(const pg_uuid_t *user_id,
 								 const char *password_hash);
 

@@ -8,21 +8,28 @@ CREATE TABLE usermgmt.account (
 	password_version integer NOT NULL DEFAULT 0,
 	metadata jsonb NOT NULL DEFAULT '{}',
 	created_at timestamptz NOT NULL DEFAULT now(),
+	verified_at timestamptz,
 	closed_at timestamptz,
 	CONSTRAINT a_password_is_an_argon2id_hash CHECK (password_hash LIKE '$argon2id$%')
 );
-COMMENT ON TABLE usermgmt.account IS 'People, each once however many tenants they belong to; email is as typed, canonical_email is what is compared.';
+COMMENT ON TABLE usermgmt.account IS 'People, each once however many tenants they belong to; email is as typed, canonical_email is what is compared, verified_at is when a link mailed to it was first followed.';
 CREATE UNIQUE INDEX one_account_per_address ON usermgmt.account (canonical_email) WHERE closed_at IS NULL;
 SELECT usermgmt.audit_attach('usermgmt.account', '{account,user_id,subject:email,hide:password_hash,ignore:canonical_email}');
 
 CREATE TRIGGER address BEFORE INSERT OR UPDATE OF email, canonical_email ON usermgmt.account
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.address_guard();
 
+CREATE FUNCTION usermgmt.account_guard() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.account_guard() IS 'Trigger: another password hash is another password version.';
+CREATE TRIGGER guard BEFORE UPDATE OF password_hash ON usermgmt.account
+	FOR EACH ROW EXECUTE FUNCTION usermgmt.account_guard();
+
 CREATE FUNCTION usermgmt.account_changed() RETURNS trigger
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.account_changed() IS 'Trigger: a new password ends every session of the person, a new address shows in them.';
-CREATE TRIGGER sessions AFTER UPDATE OF email, password_version, closed_at ON usermgmt.account
+CREATE TRIGGER sessions AFTER UPDATE OF email, password_hash, password_version, closed_at ON usermgmt.account
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.account_changed();
 
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name, hidden_columns) VALUES

@@ -6,13 +6,12 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "commands/async.h"
 #include "miscadmin.h"
 #include "utils/xid8.h"
 
+#include "audit/announce.h"
 #include "audit/audit.h"
 #include "core/installation.h"
-#include "core/settings.h"
 #include "core/uuid.h"
 
 SPI_QUERY(insert_event,
@@ -65,27 +64,7 @@ audit_init(void)
 {
 	RegisterXactCallback(at_transaction_end, NULL);
 	RegisterSubXactCallback(at_subtransaction_end, NULL);
-}
-
-/*
- * Tell outside listeners: the event's id and nothing else; a log line with
- * ids, but no address and no secret.
- */
-static void
-announce(const pg_uuid_t *event_id, const pg_uuid_t *tenant_id,
-		 const AuditEvent *event)
-{
-	bool nameless =
-		event->object_id == NULL || strchr(event->object_id, '@') != NULL;
-
-	if (notify_events)
-		Async_Notify("usermgmt_event", uuid_text(event_id));
-	if (log_events)
-		ereport(LOG,
-				(errmsg("usermgmt event: action=%s tenant=%s %s=%s",
-						event->action, uuid_text(tenant_id), event->object_type,
-						nameless ? "-" : event->object_id),
-				 errhidestmt(true), errhidecontext(true)));
+	audit_announce_init();
 }
 
 static SpiArg
@@ -96,38 +75,58 @@ jsonb_or_null(Datum value)
 	return ARG(JSONBOID, value);
 }
 
+/*
+ * The tenant that an event belongs to.
+ */
+static pg_uuid_t
+tenant_of(const AuditEvent *event, const Actor *actor)
+{
+	if (event->tenant_id != NULL)
+		return *event->tenant_id;
+	if (operation.tenant_id != NULL)
+		return *operation.tenant_id;
+	return actor != NULL ? actor->tenant_id : uuid_nil;
+}
+
+/*
+ * The bound actor, unless the event is another tenant's: that tenant must not
+ * learn of people who are none of its own.
+ */
+static const Actor *
+visible_actor(const Actor *actor, const pg_uuid_t *tenant_id)
+{
+	if (actor == NULL || uuid_equal(tenant_id, &uuid_nil) ||
+		uuid_equal(tenant_id, &actor->tenant_id))
+		return actor;
+	return NULL;
+}
+
 void
 audit_write(const AuditEvent *event)
 {
-	const Actor *actor = actor_bound();
 	TimestampTz now = GetCurrentTimestamp();
 	pg_uuid_t event_id = uuid_make(now);
-	pg_uuid_t tenant_id = uuid_nil;
+	pg_uuid_t tenant_id = tenant_of(event, actor_bound());
+	const Actor *actor = visible_actor(actor_bound(), &tenant_id);
 	const char *reason =
 		event->reason != NULL ? event->reason : operation.reason;
+	const char *ip = operation.ip;
 
-	if (event->tenant_id != NULL)
-		tenant_id = *event->tenant_id;
-	else if (operation.tenant_id != NULL)
-		tenant_id = *operation.tenant_id;
-	else if (actor != NULL)
-		tenant_id = actor->tenant_id;
+	if (actor != NULL)
+		ip = actor->ip[0] != '\0' ? actor->ip : NULL;
 	spi_run(insert_event, ARG_UUID(tenant_id), ARG_UUID(event_id),
 			ARG_TIME(now),
 			ARG_OPT_UUID(actor != NULL ? &actor->user_id : operation.user_id),
 			ARG_TEXT(actor != NULL ? actor->email : operation.user_email),
 			ARG_TEXT(GetUserNameFromId(GetSessionUserId(), false)),
 			ARG_OPT_UUID(actor != NULL ? &actor->session_id : NULL),
-			ARG_TEXT(actor == NULL			? operation.ip
-					 : actor->ip[0] != '\0' ? actor->ip
-											: NULL),
-			ARG_TEXT(event->action), ARG_TEXT(event->object_type),
+			ARG_TEXT(ip), ARG_TEXT(event->action), ARG_TEXT(event->object_type),
 			ARG_TEXT(event->object_id), ARG_TEXT(event->subject_email),
 			jsonb_or_null(event->before), jsonb_or_null(event->after),
 			ARG_TEXT(reason),
 			ARG(XID8OID, FullTransactionIdGetDatum(GetTopFullTransactionId())),
 			ARG_INT(installation_epoch()));
-	announce(&event_id, &tenant_id, event);
+	audit_announce(&event_id, &tenant_id, event);
 }
 
 /*

@@ -37,6 +37,7 @@ COMMENT ON FUNCTION usermgmt.audit_change() IS 'Trigger: writes an event for eve
 CREATE FUNCTION usermgmt.audit_attach(target regclass, arguments text[]) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME';
 SELECT usermgmt.audit_attach('usermgmt.installation', '{installation,installation_id}');
+SELECT usermgmt.audit_attach('usermgmt.signing_key', '{signing_key,key_id,hide:key}');
 
 -- Internal: what the views and the feed show, of every tenant.
 CREATE VIEW usermgmt.audit_event_detail AS
@@ -54,7 +55,7 @@ CREATE VIEW usermgmt.audit_trail WITH (security_barrier) AS
 		actor_db_role, session_id, ip, action, object_type, object_id,
 		subject_email, old, new, reason, transaction_id::text AS transaction_id
 	FROM usermgmt.audit_event
-	WHERE tenant_id = usermgmt.current_tenant_id() AND usermgmt.has_role('admin')
+	WHERE tenant_id = usermgmt.tenant_as('admin')
 	UNION ALL
 	SELECT event_id, occurred_at, tenant_id, actor_user_id, actor_email,
 		actor_db_role, session_id, ip, action, object_type, object_id,

@@ -3,7 +3,7 @@
  *	  The one audit trigger: AFTER, per statement, over transition tables.
  *
  * Arguments: the object type, the key column, then any of
- *	  hide:COLUMN      a secret, never in the trail
+ *	  hide:COLUMN      a secret: its change makes an event that does not show it
  *	  ignore:COLUMN    bookkeeping; a change of nothing else makes no event
  *	  subject:COLUMN   the address of the person concerned
  *	  person:COLUMN    the user id of the person concerned
@@ -46,7 +46,8 @@ typedef struct AuditTable
 	const char *subject;
 	const char *person;
 	bool has_tenant;
-	bool *shown;
+	bool *watched; /* columns whose change makes an event */
+	bool *shown;   /* columns that the event shows */
 	TupleDesc desc;
 } AuditTable;
 
@@ -103,12 +104,12 @@ row_to_jsonb(SpiRow row, const bool *include)
 }
 
 static void
-leave_out(AuditTable *table, const char *column)
+leave_out(const AuditTable *table, bool *columns, const char *column)
 {
 	int number = SPI_fnumber(table->desc, column);
 
 	if (number > 0)
-		table->shown[number - 1] = false;
+		columns[number - 1] = false;
 }
 
 static const char *
@@ -133,16 +134,22 @@ audit_table(TriggerData *trigger)
 	table.key = declared->tgargs[1];
 	table.has_tenant = SPI_fnumber(table.desc, "tenant_id") > 0;
 	table.shown = palloc(table.desc->natts * sizeof(bool));
+	table.watched = palloc(table.desc->natts * sizeof(bool));
 	for (int i = 0; i < table.desc->natts; i++)
-		table.shown[i] = !TupleDescAttr(table.desc, i)->attisdropped;
+		table.shown[i] = table.watched[i] =
+			!TupleDescAttr(table.desc, i)->attisdropped;
 	for (int i = 2; i < declared->tgnargs; i++)
 	{
 		const char *argument = declared->tgargs[i];
 		const char *value;
 
-		if ((value = option(argument, "hide:")) != NULL ||
-			(value = option(argument, "ignore:")) != NULL)
-			leave_out(&table, value);
+		if ((value = option(argument, "hide:")) != NULL)
+			leave_out(&table, table.shown, value);
+		else if ((value = option(argument, "ignore:")) != NULL)
+		{
+			leave_out(&table, table.shown, value);
+			leave_out(&table, table.watched, value);
+		}
 		else if ((value = option(argument, "subject:")) != NULL)
 			table.subject = value;
 		else if ((value = option(argument, "person:")) != NULL)
@@ -180,19 +187,23 @@ subject_of(const AuditTable *table, SpiRow row)
 {
 	bool isnull;
 	Datum person;
+	char *email = NULL;
 
 	if (table->subject != NULL)
 		return row_text_or_null(row, table->subject);
 	if (table->person == NULL)
 		return NULL;
 	person = row_datum(row, table->person, &isnull);
-	if (isnull || spi_run(find_email, ARG(UUIDOID, person)) == 0)
+	if (isnull)
 		return NULL;
-	return row_text(spi_row(0), "email");
+	if (spi_run(find_email, ARG(UUIDOID, person)) > 0)
+		email = row_text(spi_row(0), "email");
+	SPI_freetuptable(SPI_tuptable);
+	return email;
 }
 
 /*
- * Which shown columns changed; false when none did.
+ * Which shown columns changed; false when no watched one did.
  */
 static bool
 changed_columns(const AuditTable *table, const AuditChange *change,
@@ -209,7 +220,7 @@ changed_columns(const AuditTable *table, const AuditChange *change,
 		Datum after;
 
 		changed[i] = false;
-		if (!table->shown[i])
+		if (!table->watched[i])
 			continue;
 		before = heap_getattr(change->before->tuple, i + 1, table->desc,
 							  &null_before);
@@ -220,6 +231,7 @@ changed_columns(const AuditTable *table, const AuditChange *change,
 			(!null_before &&
 			 !datum_image_eq(before, after, column->attbyval, column->attlen));
 		any = any || changed[i];
+		changed[i] = changed[i] && table->shown[i];
 	}
 	return any;
 }

@@ -40,6 +40,27 @@ SPI_QUERY(
 	" AND access IN ('application', 'auditor'))",
 	TEXTOID, TEXTOID);
 
+/* Who has got something on a new object, by default privileges of the database
+ * or by those of the type of object. */
+SPI_QUERY(list_granted,
+		  "SELECT DISTINCT o.kind, o.name, coalesce(r.rolname, 'public')"
+		  " AS grantee FROM (SELECT 'relation' AS kind, c.relname AS name,"
+		  " c.relacl AS acl, c.relowner AS owner FROM pg_catalog.pg_class AS c"
+		  " WHERE c.relkind IN ('r', 'v', 'S')"
+		  " AND c.relnamespace = 'usermgmt'::pg_catalog.regnamespace"
+		  " UNION ALL SELECT 'function', p.proname, p.proacl, p.proowner"
+		  " FROM pg_catalog.pg_proc AS p"
+		  " WHERE p.pronamespace = 'usermgmt'::pg_catalog.regnamespace"
+		  " UNION ALL SELECT 'type', c.relname, t.typacl, t.typowner"
+		  " FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_class AS c"
+		  " ON c.oid = t.typrelid AND c.relkind = 'c'"
+		  " WHERE t.typnamespace = 'usermgmt'::pg_catalog.regnamespace"
+		  " UNION ALL SELECT 'schema', n.nspname, n.nspacl, n.nspowner"
+		  " FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'usermgmt')"
+		  " AS o CROSS JOIN LATERAL pg_catalog.aclexplode(o.acl) AS a"
+		  " LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = a.grantee"
+		  " WHERE a.grantee <> o.owner");
+
 /*
  * Every column of the table but the hidden ones.
  */
@@ -82,17 +103,31 @@ grant(bool is_grant, ObjectType kind, Node *object, char *privilege,
 
 	what->priv_name = privilege;
 	what->cols = columns;
-	grantee->roletype = ROLESPEC_CSTRING;
+	grantee->roletype =
+		strcmp(role, "public") == 0 ? ROLESPEC_PUBLIC : ROLESPEC_CSTRING;
 	grantee->rolename = role;
 	grantee->location = -1;
 	statement->is_grant = is_grant;
 	statement->targtype = ACL_TARGET_OBJECT;
 	statement->objtype = kind;
 	statement->objects = list_make1(object);
-	statement->privileges = list_make1(what);
+	statement->privileges = privilege != NULL ? list_make1(what) : NIL;
 	statement->grantees = list_make1(grantee);
 	statement->behavior = DROP_RESTRICT;
 	ExecuteGrantStmt(statement);
+}
+
+/*
+ * The function of this name; there are no overloads.
+ */
+static Node *
+function_node(char *name)
+{
+	ObjectWithArgs *function = makeNode(ObjectWithArgs);
+
+	function->objname = list_make2(makeString("usermgmt"), makeString(name));
+	function->args_unspecified = true;
+	return (Node *) function;
 }
 
 static void
@@ -105,12 +140,7 @@ grant_object(bool is_grant, SpiRow row, char *role)
 
 	if (strcmp(kind, "function") == 0)
 	{
-		ObjectWithArgs *function = makeNode(ObjectWithArgs);
-
-		function->objname =
-			list_make2(makeString("usermgmt"), makeString(name));
-		function->args_unspecified = true;
-		grant(is_grant, OBJECT_FUNCTION, (Node *) function, "execute", NIL,
+		grant(is_grant, OBJECT_FUNCTION, function_node(name), "execute", NIL,
 			  role);
 		return;
 	}
@@ -198,5 +228,45 @@ Datum
 revoke_access(PG_FUNCTION_ARGS)
 {
 	change_access(fcinfo, false);
+	PG_RETURN_VOID();
+}
+
+static void
+revoke_granted(SpiRow row)
+{
+	char *kind = row_text(row, "kind");
+	char *name = NameStr(*DatumGetName(row_value(row, "name")));
+	char *role = NameStr(*DatumGetName(row_value(row, "grantee")));
+
+	if (strcmp(kind, "function") == 0)
+		grant(false, OBJECT_FUNCTION, function_node(name), NULL, NIL, role);
+	else if (strcmp(kind, "schema") == 0)
+		grant(false, OBJECT_SCHEMA, (Node *) makeString(name), NULL, NIL, role);
+	else if (strcmp(kind, "type") == 0)
+		grant(false, OBJECT_TYPE,
+			  (Node *) list_make2(makeString("usermgmt"), makeString(name)),
+			  NULL, NIL, role);
+	else
+		grant(false, OBJECT_TABLE, (Node *) makeRangeVar("usermgmt", name, -1),
+			  NULL, NIL, role);
+}
+
+/*
+ * Take from everybody but the owner what default privileges of the database
+ * gave; the install script calls it, and drops it.
+ */
+PG_FUNCTION_INFO_V1(revoke_everything);
+Datum
+revoke_everything(PG_FUNCTION_ARGS)
+{
+	uint64 count;
+	SPITupleTable *rows;
+
+	SPI_connect();
+	count = spi_run(list_granted);
+	rows = SPI_tuptable;
+	for (uint64 i = 0; i < count; i++)
+		revoke_granted((SpiRow){rows->vals[i], rows->tupdesc});
+	SPI_finish();
 	PG_RETURN_VOID();
 }

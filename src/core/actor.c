@@ -9,8 +9,9 @@
  *
  * Revocation arrives as a relcache invalidation of the table actor_signal: it
  * reaches every backend at commit, and standbys at replay. The callback only
- * marks the actor stale. AcceptInvalidationMessages() is called once a
- * statement, because a statement that opens no new table would not do so.
+ * marks the actor stale. Every use calls AcceptInvalidationMessages(), because
+ * a statement that opens no new table would not do so; where nothing waits it
+ * is a memory read.
  */
 #include "postgres.h"
 
@@ -54,8 +55,7 @@ typedef struct SavedState
 static ActorState now_bound;
 static SavedState *saved;
 static bool stale;
-static bool over;			   /* what the last reading found */
-static TimestampTz checked_at; /* start of the statement that looked last */
+static bool over; /* what the last reading found */
 static Oid signal_relation;
 static ActorReader read_session;
 
@@ -75,6 +75,15 @@ save_state(void)
 	entry->state = now_bound;
 	entry->outer = saved;
 	saved = entry;
+}
+
+static void
+drop_saved(void)
+{
+	SavedState *entry = saved;
+
+	saved = entry->outer;
+	pfree(entry);
 }
 
 static void
@@ -113,12 +122,12 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 	{
 		now_bound = saved->state;
-		saved = saved->outer;
+		drop_saved();
 	}
 	else if (event == SUBXACT_EVENT_COMMIT_SUB)
 	{
 		if (saved->outer != NULL && saved->outer->level == level - 1)
-			saved = saved->outer;
+			drop_saved();
 		else
 			saved->level = level - 1;
 	}
@@ -181,7 +190,6 @@ actor_bind(const Actor *actor, ActorScope scope)
 	signal_relation = signal_table();
 	stale = false;
 	over = false;
-	checked_at = GetCurrentStatementStartTimestamp();
 }
 
 void
@@ -206,6 +214,26 @@ actor_is_bound(void)
 	return actor_bound() != NULL;
 }
 
+/*
+ * Read the session as it is now. In parallel mode the snapshot is the query's,
+ * so the next use has to look again.
+ */
+static void
+reread(Binding *binding)
+{
+	stale = false;
+	over = true; /* stays so if the reading fails */
+	over = !read_session(&binding->actor);
+	stale = stale || IsInParallelMode();
+}
+
+const Actor *
+actor_verify(void)
+{
+	stale = true;
+	return actor_current();
+}
+
 const Actor *
 actor_current(void)
 {
@@ -213,17 +241,9 @@ actor_current(void)
 
 	if (binding == NULL)
 		return NULL;
-	if (checked_at != GetCurrentStatementStartTimestamp())
-	{
-		AcceptInvalidationMessages();
-		checked_at = GetCurrentStatementStartTimestamp();
-	}
+	AcceptInvalidationMessages();
 	if (stale)
-	{
-		stale = false;
-		over = true; /* stays so if the reading fails */
-		over = !read_session(&binding->actor);
-	}
+		reread(binding);
 	if (over || GetCurrentTimestamp() >= binding->actor.expires_at)
 		return NULL;
 	return &binding->actor;

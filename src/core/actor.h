@@ -48,6 +48,9 @@ extern void actor_unbind(void);
  * the session is over. */
 extern const Actor *actor_current(void);
 
+/* As actor_current(), but read anew, whether or not anything was signalled. */
+extern const Actor *actor_verify(void);
+
 /* The actor that was bound, be its session over by now; for the audit. */
 extern const Actor *actor_bound(void);
 

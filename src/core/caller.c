@@ -2,9 +2,11 @@
  * caller.c
  *	  On whose behalf a function runs: a session's person, or an operator.
  *
- * An operator is a database role that may execute use_tenant(); the outer role
- * decides, so a definer function of somebody else lends nothing. With a
- * session bound its role decides, also for operators.
+ * An operator is a database role that may execute use_tenant(). The role of
+ * the connection (after SET ROLE) decides: a definer function lends nobody an
+ * operator's rights, but what an operator runs has them, whoever wrote it;
+ * maintenance commands, which run other people's index functions, have none.
+ * With a session bound its role decides, also for operators.
  */
 #include "postgres.h"
 
@@ -118,6 +120,28 @@ current_session_id(PG_FUNCTION_ARGS)
 	if (actor == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_UUID_P(copy_uuid(&actor->session_id));
+}
+
+/*
+ * The tenant, if the caller has at least this role in it: one answer for both,
+ * so that no change of the actor within a query can mix the role of one
+ * session with the tenant of another.
+ */
+PG_FUNCTION_INFO_V1(tenant_as);
+Datum
+tenant_as(PG_FUNCTION_ARGS)
+{
+	MemberRole least;
+	const Actor *actor;
+	pg_uuid_t tenant_id;
+
+	if (PG_ARGISNULL(0))
+		refuse_null("role");
+	least = role_require(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	actor = actor_current();
+	if ((actor != NULL && actor->role < least) || !caller_tenant(&tenant_id))
+		PG_RETURN_NULL();
+	PG_RETURN_UUID_P(copy_uuid(&tenant_id));
 }
 
 /*

@@ -42,6 +42,10 @@ CREATE TRIGGER signal AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON usermgmt.i
 CREATE FUNCTION usermgmt.disarm() RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME';
 
+-- Takes what default privileges gave; dropped by finish.sql.
+CREATE FUNCTION usermgmt.revoke_everything() RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME';
+
 CREATE FUNCTION usermgmt.activate() RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
@@ -72,6 +76,10 @@ COMMENT ON FUNCTION usermgmt.current_tenant_id() IS 'The tenant of the acting us
 CREATE FUNCTION usermgmt.current_session_id() RETURNS uuid
 	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.current_session_id() IS 'The session of the acting user, or NULL.';
+
+CREATE FUNCTION usermgmt.tenant_as(role text) RETURNS uuid
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.tenant_as(text) IS 'The present tenant if the acting user has at least this role in it, else NULL; for views and policies.';
 
 CREATE FUNCTION usermgmt.acts_without_session() RETURNS boolean
 	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
@@ -121,6 +129,8 @@ INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('application', 'function', 'current_session_id'),
 	('application', 'function', 'current_member_role'),
 	('application', 'function', 'acts_without_session'),
+	('application', 'function', 'tenant_as'),
+	('auditor', 'function', 'tenant_as'),
 	('auditor', 'function', 'acts_without_session'),
 	('application', 'function', 'has_role'),
 	('application', 'function', 'end_use'),

@@ -1,11 +1,44 @@
--- Nobody but the owner may do anything until grant_access() says so, every
--- table is dumped (signing_key is not, and what the script itself inserts is
--- not either), and the triggers wait for activate().
+-- Nobody but the owner may do anything until grant_access() says so, whatever
+-- PUBLIC or the database's default privileges give to new objects.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA usermgmt FROM PUBLIC;
-REVOKE ALL ON ALL TABLES IN SCHEMA usermgmt FROM PUBLIC;
 REVOKE ALL ON TYPE usermgmt.outbox_message, usermgmt.session_context, usermgmt.session_start, usermgmt.invitation_preview FROM PUBLIC;
-REVOKE ALL ON SCHEMA usermgmt FROM PUBLIC;
+SELECT usermgmt.revoke_everything();
+DROP FUNCTION usermgmt.revoke_everything();
 
+-- Row security keeps the rows from pg_read_all_data and pg_write_all_data, who
+-- need no grant; functions, triggers and views run as the owner and pass.
+ALTER TABLE usermgmt.signing_key ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.actor_signal ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.access_privilege ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.installation ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.audit_event ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.email_template ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.outbox ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.outbox_attempt ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.address_suppression ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.tenant ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.account ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.membership ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.password_reset ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.session ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.login_throttle ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.invitation ENABLE ROW LEVEL SECURITY;
+CREATE POLICY operators ON usermgmt.access_privilege FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.installation FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.audit_event FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.email_template FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.outbox FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.outbox_attempt FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.address_suppression FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.tenant FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.account FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.membership FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.password_reset FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.session FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.login_throttle FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.invitation FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+
+-- Every table is dumped, but signing_key and what this script itself inserts.
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.installation', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.actor_signal', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.access_privilege', 'WHERE false');
@@ -22,6 +55,7 @@ SELECT pg_catalog.pg_extension_config_dump('usermgmt.session', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.login_throttle', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.invitation', '');
 
+-- The triggers wait for activate(), so that a restore fires none.
 SELECT usermgmt.disarm();
 DROP FUNCTION usermgmt.disarm();
 DROP FUNCTION usermgmt.audit_attach(regclass, text[]);

@@ -7,11 +7,13 @@
  * writes arms them. The row of "installation" says in which database that
  * happened; where it names another one, this is a restored or cloned copy:
  * it takes a new installation id, so that no link of the original opens here,
- * and sends no mail until an operator says so.
+ * ends the sessions that came with it, and sends no mail until an operator
+ * says so.
  */
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
@@ -23,15 +25,13 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "audit/audit.h"
 #include "core/installation.h"
 #include "core/spi_query.h"
 #include "core/uuid.h"
 
-SPI_QUERY(find_installation,
-		  "SELECT installation_id, system_identifier, database_oid,"
-		  " extension_oid, epoch FROM usermgmt.installation");
 SPI_QUERY(insert_installation,
 		  "INSERT INTO usermgmt.installation (installation_id,"
 		  " system_identifier, database_oid, extension_oid, activated_at)"
@@ -43,6 +43,10 @@ SPI_QUERY(adopt_installation,
 		  " epoch = epoch + 1, activated_at = $5, mail_paused_at = $5,"
 		  " mail_pause_reason = 'restored copy'",
 		  UUIDOID, INT8OID, OIDOID, OIDOID, TIMESTAMPTZOID);
+SPI_QUERY(end_sessions,
+		  "UPDATE usermgmt.session SET state = 'revoked', ended_at = $1,"
+		  " end_reason = 'restored copy' WHERE state = 'open'",
+		  TIMESTAMPTZOID);
 SPI_QUERY(list_tables,
 		  "SELECT c.oid FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c"
 		  " ON c.oid = d.objid WHERE d.deptype = 'e' AND c.relkind = 'r'"
@@ -51,7 +55,8 @@ SPI_QUERY(list_tables,
 		  " AND d.refobjid = $1 ORDER BY c.oid",
 		  OIDOID);
 
-static bool live; /* the row names this database; triggers armed */
+static bool known;	   /* the row was read since it last changed */
+static bool live_here; /* what it said: it names this database */
 static int32 epoch;
 static Oid live_relation; /* whose invalidation makes that uncertain */
 
@@ -66,7 +71,7 @@ static void
 at_invalidation(Datum arg, Oid relation)
 {
 	if (relation == InvalidOid || relation == live_relation)
-		live = false;
+		known = false;
 }
 
 /*
@@ -76,7 +81,7 @@ static void
 at_transaction_end(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_ABORT)
-		live = false;
+		known = false;
 }
 
 static void
@@ -84,7 +89,7 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
 					  SubTransactionId parent, void *arg)
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
-		live = false;
+		known = false;
 }
 
 void
@@ -102,24 +107,80 @@ installation_table(void)
 							 get_namespace_oid("usermgmt", false));
 }
 
+/* The row of "installation". */
+typedef struct Installation
+{
+	pg_uuid_t id;
+	int64 system_identifier;
+	Oid database;
+	Oid extension;
+} Installation;
+
+static Datum
+column(TupleTableSlot *slot, const char *name)
+{
+	bool isnull;
+
+	return slot_getattr(slot, SPI_fnumber(slot->tts_tupleDescriptor, name),
+						&isnull);
+}
+
+/*
+ * Read the row with a fresh snapshot; false when there is none. A direct scan,
+ * because validation of a session asks too, with no rights to the table.
+ */
+static bool
+read_installation(Installation *installation)
+{
+	Relation relation = table_open(installation_table(), AccessShareLock);
+	TupleTableSlot *slot = table_slot_create(relation, NULL);
+	Snapshot snapshot = RegisterSnapshot(
+		IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan(relation, snapshot, 0, NULL);
+	bool found = table_scan_getnextslot(scan, ForwardScanDirection, slot);
+
+	live_relation = RelationGetRelid(relation);
+	if (found)
+	{
+		installation->id = *DatumGetUUIDP(column(slot, "installation_id"));
+		installation->system_identifier =
+			DatumGetInt64(column(slot, "system_identifier"));
+		installation->database = DatumGetObjectId(column(slot, "database_oid"));
+		installation->extension =
+			DatumGetObjectId(column(slot, "extension_oid"));
+		epoch = DatumGetInt32(column(slot, "epoch"));
+	}
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(relation, AccessShareLock);
+	return found;
+}
+
 static Standing
 standing(void)
 {
-	SpiRow row;
-	bool isnull;
+	Installation row;
 
-	if (spi_latest(find_installation) == 0)
+	if (!read_installation(&row))
 		return NOT_ACTIVATED;
-	row = spi_row(0);
-	epoch = row_int(row, "epoch");
-	if (DatumGetInt64(row_datum(row, "system_identifier", &isnull)) ==
-			(int64) GetSystemIdentifier() &&
-		DatumGetObjectId(row_datum(row, "database_oid", &isnull)) ==
-			MyDatabaseId &&
-		DatumGetObjectId(row_datum(row, "extension_oid", &isnull)) ==
-			get_extension_oid("usermgmt", false))
+	if (row.system_identifier == (int64) GetSystemIdentifier() &&
+		row.database == MyDatabaseId &&
+		row.extension == get_extension_oid("usermgmt", false))
 		return LIVE_HERE;
 	return COPY;
+}
+
+bool
+installation_is_live(void)
+{
+	if (!known)
+	{
+		live_here = false;
+		known = !IsInParallelMode(); /* before the look, lest it miss one */
+		live_here = standing() == LIVE_HERE;
+	}
+	return live_here;
 }
 
 /*
@@ -172,10 +233,12 @@ arm(Standing found)
 						  .reason = "restored copy: mail is paused"});
 	spi_run(adopt_installation, ARG_UUID(id), system, database, extension, now);
 	audit_operation_end();
+	spi_run(end_sessions, now);
 	ereport(WARNING,
 			(errmsg("restored copy: mail is paused"),
 			 errdetail("This installation was live in another database. Links "
-					   "of mails sent from there do not open here."),
+					   "of mails sent from there do not open here, and the "
+					   "sessions are ended."),
 			 errhint("Call usermgmt.outbox_resume() when this is the real "
 					 "one.")));
 }
@@ -188,7 +251,6 @@ make_live(void)
 {
 	Standing found = standing();
 
-	live_relation = installation_table();
 	if (found != LIVE_HERE)
 	{
 		LockRelationOid(live_relation, ShareRowExclusiveLock);
@@ -196,7 +258,8 @@ make_live(void)
 	}
 	if (found != LIVE_HERE)
 		arm(found);
-	live = true;
+	live_here = true;
+	known = true;
 }
 
 void
@@ -214,24 +277,25 @@ begin_writing(FunctionCallInfo fcinfo)
 						 "write."),
 				 errhidestmt(true)));
 	}
-	if (!live)
+	if (!installation_is_live())
 		make_live();
 }
 
 bool
 installation_id(pg_uuid_t *id)
 {
-	if (spi_latest(find_installation) == 0)
+	Installation row;
+
+	if (!read_installation(&row))
 		return false;
-	*id = row_uuid(spi_row(0), "installation_id");
+	*id = row.id;
 	return true;
 }
 
 int32
 installation_epoch(void)
 {
-	if (!live)
-		standing();
+	installation_is_live();
 	return epoch;
 }
 

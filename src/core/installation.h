@@ -16,11 +16,14 @@ extern void installation_init(void);
  * its mail paused, with a WARNING. Costs a memory read afterwards. */
 extern void begin_writing(FunctionCallInfo fcinfo);
 
+/* Whether this database is the one that the installation is live in; false in
+ * a copy and before activation. Costs a memory read; needs no privileges. */
+extern bool installation_is_live(void);
+
 /* The id that every link token is bound to; false before activation. */
 extern bool installation_id(pg_uuid_t *id);
 
-/* How many databases this installation has lived in before this one. The SPI
- * connection is open. */
+/* How many databases this installation has lived in before this one. */
 extern int32 installation_epoch(void);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "access/htup_details.h"
 #include "funcapi.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "core/spi_query.h"
@@ -49,6 +50,7 @@ spi_execute(SpiQuery *query, const SpiArg *args, SpiView view)
 	Datum values[FUNC_MAX_ARGS];
 	char nulls[FUNC_MAX_ARGS];
 	int result;
+	MemoryContext context = CurrentMemoryContext;
 
 	if (query->plan == NULL)
 		prepare(query);
@@ -67,6 +69,7 @@ spi_execute(SpiQuery *query, const SpiArg *args, SpiView view)
 	else
 		result = SPI_execute_plan(query->plan, values, nulls,
 								  view == SPI_VIEW_QUERY, 0);
+	MemoryContextSwitchTo(context); /* SPI leaves its own */
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", query->text,
 			 SPI_result_code_string(result));
@@ -98,7 +101,7 @@ row_datum(SpiRow row, const char *column, bool *isnull)
 /*
  * The value of a column that is never NULL.
  */
-static Datum
+Datum
 row_value(SpiRow row, const char *column)
 {
 	bool isnull;

@@ -90,6 +90,7 @@ extern SpiRow spi_row(uint64 index);
 /* Values of a row by column name; NULL values are an internal error unless
  * the function is one of the nullable ones. Text is a fresh C string. */
 extern Datum row_datum(SpiRow row, const char *column, bool *isnull);
+extern Datum row_value(SpiRow row, const char *column);
 extern pg_uuid_t row_uuid(SpiRow row, const char *column);
 extern char *row_text(SpiRow row, const char *column);
 extern char *row_text_or_null(SpiRow row, const char *column);

@@ -15,6 +15,7 @@
 #include "audit/audit.h"
 #include "core/errors.h"
 #include "core/installation.h"
+#include "core/secret.h"
 #include "core/spi_query.h"
 #include "invitation/invitation.h"
 #include "member/member.h"
@@ -25,9 +26,14 @@
 #include "token/token.h"
 
 SPI_QUERY(read_invitation,
-		  "SELECT state, email, name, role, generation, expires_at"
+		  "SELECT state, email, name, role, generation, expires_at,"
+		  " invited_by"
 		  " FROM usermgmt.invitation"
 		  " WHERE invitation_id = $1 AND tenant_id = $2",
+		  UUIDOID, UUIDOID);
+SPI_QUERY(find_inviter,
+		  "SELECT role, status FROM usermgmt.membership"
+		  " WHERE tenant_id = $1 AND user_id = $2 FOR SHARE",
 		  UUIDOID, UUIDOID);
 SPI_QUERY(accept_pending,
 		  "UPDATE usermgmt.invitation SET state = 'accepted',"
@@ -57,6 +63,8 @@ typedef struct Invitation
 	Address address;
 	char *name;
 	MemberRole role;
+	bool has_inviter; /* else an operator invited */
+	pg_uuid_t invited_by;
 } Invitation;
 
 /*
@@ -105,6 +113,9 @@ read_open(const LinkToken *token)
 	invitation.address = address_require(row_text(row, "email"), "email");
 	invitation.name = row_text_or_null(row, "name");
 	invitation.role = role_parse(row_text(row, "role"));
+	invitation.has_inviter = !row_is_null(row, "invited_by");
+	if (invitation.has_inviter)
+		invitation.invited_by = row_uuid(row, "invited_by");
 	return invitation;
 }
 
@@ -112,12 +123,11 @@ static LinkToken
 token_argument(FunctionCallInfo fcinfo)
 {
 	return link_token_parse(PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0),
-							LINK_INVITATION);
+							LINK_INVITATION, LINK_INVITATION_BY_HAND);
 }
 
-PG_FUNCTION_INFO_V1(preview_invitation);
-Datum
-preview_invitation(PG_FUNCTION_ARGS)
+static Datum
+preview_invitation_body(PG_FUNCTION_ARGS)
 {
 	LinkToken token;
 
@@ -128,6 +138,13 @@ preview_invitation(PG_FUNCTION_ARGS)
 				   ARG_TIME(GetCurrentTimestamp())) == 0)
 		refuse_token();
 	return spi_finish_with_row(fcinfo);
+}
+
+PG_FUNCTION_INFO_V1(preview_invitation);
+Datum
+preview_invitation(PG_FUNCTION_ARGS)
+{
+	return with_hidden_statement(preview_invitation_body, fcinfo);
 }
 
 /* Who joins: a new person with the hash of a chosen password, or one whose
@@ -182,6 +199,7 @@ settle_account(const Invitation *invitation, const char *name, Joiner *joiner)
 		return account_lock_unchanged(&joiner->account, joiner->rehashed);
 	if (account_create(&invitation->address,
 					   name != NULL ? name : invitation->name, joiner->hash,
+					   invitation->token.purpose == LINK_INVITATION,
 					   &joiner->account))
 		return true;
 	read_open(&invitation->token);
@@ -192,6 +210,28 @@ settle_account(const Invitation *invitation, const char *name, Joiner *joiner)
 }
 
 /*
+ * An invitation is worth what its inviter may still do: raise unless that
+ * person is active and at least of the invited role.
+ */
+static void
+check_inviter(const Invitation *invitation)
+{
+	MemberRole least = Max(invitation->role, ROLE_ADMIN);
+
+	if (!invitation->has_inviter)
+		return;
+	if (spi_run(find_inviter, ARG_UUID(invitation->token.tenant_id),
+				ARG_UUID(invitation->invited_by)) > 0 &&
+		strcmp(row_text(spi_row(0), "status"), "active") == 0 &&
+		role_parse(row_text(spi_row(0), "role")) >= least)
+		return;
+	ereport(ERROR, (errcode(ERRCODE_UM_INVITATION_REVOKED),
+					errmsg("whoever sent the invitation may not invite any "
+						   "more"),
+					errhint("Ask for a new one."), errhidestmt(true)));
+}
+
+/*
  * Join the tenant and use the invitation up.
  */
 static void
@@ -199,8 +239,9 @@ join(const Invitation *invitation, const Account *account)
 {
 	const LinkToken *token = &invitation->token;
 
+	check_inviter(invitation);
 	if (!membership_create(&token->tenant_id, &account->user_id,
-						   invitation->role, false))
+						   invitation->role))
 	{
 		read_open(token);
 		refuse_member();
@@ -216,9 +257,8 @@ join(const Invitation *invitation, const Account *account)
 	outbox_cancel_subject(&token->tenant_id, &token->object_id, "accepted");
 }
 
-PG_FUNCTION_INFO_V1(accept_invitation);
-Datum
-accept_invitation(PG_FUNCTION_ARGS)
+static Datum
+accept_invitation_body(PG_FUNCTION_ARGS)
 {
 	char *name = plain_text(argument_text(fcinfo, 2), "name", 200, false);
 	Origin origin = origin_arguments(fcinfo, 3, 4);
@@ -264,4 +304,11 @@ accept_invitation(PG_FUNCTION_ARGS)
 	if (joiner.proven_by_password)
 		throttle_clear(joiner.account.email);
 	return session_start_result(fcinfo, &start);
+}
+
+PG_FUNCTION_INFO_V1(accept_invitation);
+Datum
+accept_invitation(PG_FUNCTION_ARGS)
+{
+	return with_hidden_statement(accept_invitation_body, fcinfo);
 }

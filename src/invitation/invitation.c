@@ -51,7 +51,8 @@ SPI_QUERY(revoke_pending,
 		  " AND tenant_id = $2 AND state = 'pending'",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID, UUIDOID, TEXTOID);
 SPI_QUERY(find_invitation,
-		  "SELECT state, email, generation, expires_at, queued_at"
+		  "SELECT state, email, role, generation, expires_at,"
+		  " queued_at"
 		  " FROM usermgmt.invitation"
 		  " WHERE invitation_id = $1 AND tenant_id = $2",
 		  UUIDOID, UUIDOID);
@@ -227,6 +228,13 @@ invite_user(PG_FUNCTION_ARGS)
 	return show(fcinfo, &caller, &invitation_id);
 }
 
+static void
+refuse_unknown(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),
+					errmsg("there is no such invitation in this tenant")));
+}
+
 /*
  * Say why an invitation of this tenant could not be changed.
  */
@@ -237,9 +245,7 @@ invitation_refuse_change(const Caller *caller, const pg_uuid_t *invitation_id)
 
 	if (spi_latest(find_invitation, ARG_UUID(*invitation_id),
 				   ARG_UUID(caller->tenant_id)) == 0)
-		ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),
-						errmsg("there is no such invitation in this "
-							   "tenant")));
+		refuse_unknown();
 	state = row_text(spi_row(0), "state");
 	if (strcmp(state, "pending") != 0)
 		ereport(ERROR, (errcode(ERRCODE_UM_WRONG_STATE),
@@ -252,12 +258,14 @@ invitation_refuse_change(const Caller *caller, const pg_uuid_t *invitation_id)
 
 /*
  * The caller and the invitation id of a function on one invitation, with the
- * caller's own membership locked. The SPI connection is open afterwards.
+ * caller's own membership locked. Nobody touches an invitation above the own
+ * role: its link would make an owner of whoever has it.
  */
 Caller
 invitation_begin_change(FunctionCallInfo fcinfo, pg_uuid_t *invitation_id)
 {
 	Caller caller = caller_require(ROLE_ADMIN);
+	MemberRole invited;
 
 	if (PG_ARGISNULL(0))
 		refuse_null("invitation_id");
@@ -265,6 +273,12 @@ invitation_begin_change(FunctionCallInfo fcinfo, pg_uuid_t *invitation_id)
 	SPI_connect();
 	begin_writing(fcinfo);
 	caller_lock(&caller, ROLE_ADMIN);
+	if (spi_latest(find_invitation, ARG_UUID(*invitation_id),
+				   ARG_UUID(caller.tenant_id)) == 0)
+		refuse_unknown();
+	invited = role_parse(row_text(spi_row(0), "role"));
+	if (invited > caller.role)
+		refuse_role(invited);
 	return caller;
 }
 
@@ -273,9 +287,9 @@ refuse_so_soon(int64 wait)
 {
 	ereport(ERROR, (errcode(ERRCODE_UM_TOO_SOON),
 					errmsg("it is too soon for another mail"),
-					errhint("Try again in %d seconds, or copy the link with "
+					errhint("Try again in %d minutes, or copy the link with "
 							"usermgmt.invitation_link().",
-							(int) (wait / USECS_PER_SEC) + 1)));
+							(int) (wait / USECS_PER_MINUTE) + 1)));
 }
 
 PG_FUNCTION_INFO_V1(resend_invitation);

@@ -11,7 +11,8 @@
 extern void invitation_require_enabled(const Tenant *tenant);
 
 /* The caller and the invitation id of a function on one invitation, with the
- * caller's own membership locked. The SPI connection is open afterwards. */
+ * caller's own membership locked; raises UM002, and 42501 for an invitation
+ * above the caller's role. The SPI connection is open afterwards. */
 extern Caller invitation_begin_change(FunctionCallInfo fcinfo,
 									  pg_uuid_t *invitation_id);
 

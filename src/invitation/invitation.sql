@@ -39,6 +39,12 @@ COMMENT ON FUNCTION usermgmt.invitation_guard() IS 'Trigger: an invitation chang
 CREATE TRIGGER guard BEFORE INSERT OR DELETE OR UPDATE OF state ON usermgmt.invitation
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.invitation_guard();
 
+CREATE FUNCTION usermgmt.invitation_refuse_truncate() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.invitation_refuse_truncate() IS 'Trigger: invitations are never deleted.';
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON usermgmt.invitation
+	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.invitation_refuse_truncate();
+
 -- Internal: invitations as the public view shows them, of every tenant.
 CREATE VIEW usermgmt.invitation_detail AS
 	SELECT i.invitation_id, i.tenant_id, i.email, i.name, i.role,
@@ -71,7 +77,7 @@ COMMENT ON VIEW usermgmt.invitation_detail IS 'Every invitation of every tenant 
 
 CREATE VIEW usermgmt.invitations WITH (security_barrier) AS
 	SELECT * FROM usermgmt.invitation_detail
-	WHERE tenant_id = usermgmt.current_tenant_id() AND usermgmt.has_role('admin');
+	WHERE tenant_id = usermgmt.tenant_as('admin');
 COMMENT ON VIEW usermgmt.invitations IS 'All invitations of the present tenant, for its admins.';
 COMMENT ON COLUMN usermgmt.invitations.invitation_id IS 'Id of the invitation.';
 COMMENT ON COLUMN usermgmt.invitations.tenant_id IS 'Id of the tenant.';
@@ -100,7 +106,7 @@ COMMENT ON COLUMN usermgmt.invitations.can_revoke IS 'Whether revoke_invitation(
 
 CREATE VIEW usermgmt.pending_invitations WITH (security_barrier) AS
 	SELECT * FROM usermgmt.invitation_detail
-	WHERE tenant_id = usermgmt.current_tenant_id() AND usermgmt.has_role('admin')
+	WHERE tenant_id = usermgmt.tenant_as('admin')
 		AND status IN ('pending', 'expired');
 COMMENT ON VIEW usermgmt.pending_invitations IS 'The open invitations of the present tenant, expired ones included, for its admins.';
 COMMENT ON COLUMN usermgmt.pending_invitations.invitation_id IS 'Id of the invitation.';
@@ -186,20 +192,20 @@ CREATE VIEW usermgmt.member_statistics WITH (security_barrier) AS
 		count(*) FILTER (WHERE m.status = 'deactivated')::integer AS deactivated,
 		(
 			SELECT count(*)::integer FROM usermgmt.invitation AS i
-			WHERE i.tenant_id = usermgmt.current_tenant_id() AND i.state = 'pending'
+			WHERE i.tenant_id = usermgmt.tenant_as('admin') AND i.state = 'pending'
 		) AS pending_invitations,
 		(
 			SELECT count(DISTINCT s.user_id)::integer
 			FROM usermgmt.session AS s
 			JOIN usermgmt.membership AS l ON l.tenant_id = s.tenant_id AND l.user_id = s.user_id AND l.status = 'active'
 			JOIN usermgmt.tenant AS t ON t.tenant_id = s.tenant_id
-			WHERE s.tenant_id = usermgmt.current_tenant_id()
+			WHERE s.tenant_id = usermgmt.tenant_as('admin')
 				AND s.last_used_at > statement_timestamp()
 					- make_interval(secs => usermgmt.effective_seconds(t.settings, 'license_window'))
 		) AS licensed_now
 	FROM usermgmt.member_detail AS m
-	WHERE m.tenant_id = usermgmt.current_tenant_id() AND usermgmt.has_role('admin')
-	HAVING usermgmt.has_role('admin');
+	WHERE m.tenant_id = usermgmt.tenant_as('admin')
+	HAVING usermgmt.tenant_as('admin') IS NOT NULL;
 COMMENT ON VIEW usermgmt.member_statistics IS 'How many members the present tenant has, by role and activity, in one row for its admins.';
 COMMENT ON COLUMN usermgmt.member_statistics.total IS 'All members, deactivated ones included.';
 COMMENT ON COLUMN usermgmt.member_statistics.owners IS 'Owners.';

@@ -37,7 +37,8 @@ const MailKind invitation_mail = {"invitation", "/accept-invitation",
 								  LINK_INVITATION, &mail_subject};
 
 /*
- * The link for copying by hand, which leaves a trace in the trail.
+ * The link for copying by hand, which leaves a trace in the trail. Its token
+ * says so: an account made by it has an address that nobody has proven.
  */
 PG_FUNCTION_INFO_V1(invitation_link);
 Datum
@@ -46,7 +47,7 @@ invitation_link(PG_FUNCTION_ARGS)
 	pg_uuid_t invitation_id;
 	Caller caller = invitation_begin_change(fcinfo, &invitation_id);
 	Tenant tenant = tenant_read(&caller.tenant_id);
-	LinkToken token = {.purpose = LINK_INVITATION,
+	LinkToken token = {.purpose = LINK_INVITATION_BY_HAND,
 					   .tenant_id = caller.tenant_id,
 					   .object_id = invitation_id};
 	char *email;
@@ -79,6 +80,14 @@ Datum
 invitation_guard(PG_FUNCTION_ARGS)
 {
 	return transition_guard(fcinfo, transitions, false);
+}
+
+PG_FUNCTION_INFO_V1(invitation_refuse_truncate);
+Datum
+invitation_refuse_truncate(PG_FUNCTION_ARGS)
+{
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("invitations are never deleted")));
 }
 
 /*

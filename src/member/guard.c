@@ -34,10 +34,16 @@ SPI_QUERY(pass_primary_on,
 		  " AND m.role = 'owner' AND m.status = 'active'"
 		  " ORDER BY m.joined_at, m.user_id LIMIT 1)",
 		  UUIDOID);
+SPI_QUERY(clear_primary,
+		  "UPDATE usermgmt.membership SET is_primary_owner = false"
+		  " WHERE tenant_id = $1 AND is_primary_owner",
+		  UUIDOID);
 SPI_QUERY(show_role,
 		  "UPDATE usermgmt.session SET role = $3"
 		  " WHERE user_id = $2 AND tenant_id = $1 AND state = 'open'",
 		  UUIDOID, UUIDOID, TEXTOID);
+
+static bool mark_is_moving; /* take_mark() is at work */
 
 static bool
 is_text(SpiRow row, const char *column, const char *value)
@@ -57,8 +63,56 @@ is_owner(SpiRow row)
 	return is_text(row, "role", "owner") && is_active(row);
 }
 
+static HeapTuple
+set_primary(SpiRow row, bool primary)
+{
+	int column = SPI_fnumber(row.desc, "is_primary_owner");
+	Datum value = BoolGetDatum(primary);
+	bool isnull = false;
+
+	return heap_modify_tuple_by_cols(row.tuple, row.desc, 1, &column, &value,
+									 &isnull);
+}
+
 /*
- * BEFORE trigger: whoever is no active owner is not the primary one.
+ * Take the mark from whoever has it, for a new primary owner.
+ */
+static void
+take_mark(SpiRow row)
+{
+	pg_uuid_t tenant_id = row_uuid(row, "tenant_id");
+
+	PG_TRY();
+	{
+		mark_is_moving = true;
+		SPI_connect();
+		spi_run(clear_primary, ARG_UUID(tenant_id));
+		SPI_finish();
+	}
+	PG_FINALLY();
+	{
+		mark_is_moving = false;
+	}
+	PG_END_TRY();
+}
+
+static void
+refuse_move(SpiRow before, SpiRow after)
+{
+	pg_uuid_t ids[] = {
+		row_uuid(before, "tenant_id"), row_uuid(before, "user_id"),
+		row_uuid(after, "tenant_id"), row_uuid(after, "user_id")};
+
+	if (memcmp(&ids[0], &ids[2], 2 * sizeof(pg_uuid_t)) != 0)
+		ereport(ERROR, (errcode(ERRCODE_UM_WRONG_STATE),
+						errmsg("a membership can not move to another tenant "
+							   "or person"),
+						errhint("Delete it and make a new one.")));
+}
+
+/*
+ * BEFORE UPDATE trigger: whoever is no active owner is not the primary one,
+ * and the mark moves only by giving it to somebody else.
  */
 PG_FUNCTION_INFO_V1(membership_guard);
 Datum
@@ -66,15 +120,20 @@ membership_guard(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger =
 		trigger_require(fcinfo, TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW);
-	SpiRow row = trigger_new_row(trigger);
-	int column = SPI_fnumber(row.desc, "is_primary_owner");
-	Datum no = BoolGetDatum(false);
-	bool isnull = false;
+	SpiRow before = trigger_row(trigger);
+	SpiRow after = trigger_new_row(trigger);
+	bool was_primary = row_bool(before, "is_primary_owner");
+	bool is_primary = row_bool(after, "is_primary_owner");
 
-	if (is_owner(row) || !row_bool(row, "is_primary_owner"))
-		return PointerGetDatum(row.tuple);
-	return PointerGetDatum(heap_modify_tuple_by_cols(row.tuple, row.desc, 1,
-													 &column, &no, &isnull));
+	refuse_move(before, after);
+	if (!is_owner(after))
+		return PointerGetDatum(is_primary ? set_primary(after, false)
+										  : after.tuple);
+	if (is_primary && !was_primary)
+		take_mark(after);
+	if (was_primary && !is_primary && !mark_is_moving)
+		return PointerGetDatum(set_primary(after, true));
+	return PointerGetDatum(after.tuple);
 }
 
 void

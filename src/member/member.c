@@ -21,9 +21,10 @@
 
 SPI_QUERY(insert_membership,
 		  "INSERT INTO usermgmt.membership (tenant_id, user_id, role, status,"
-		  " is_primary_owner, joined_at) VALUES ($1, $2, $3, 'active', $4, $5)"
+		  " is_primary_owner, needs_verified, joined_at)"
+		  " VALUES ($1, $2, $3, 'active', $4, $5, $6)"
 		  " ON CONFLICT (tenant_id, user_id) DO NOTHING",
-		  UUIDOID, UUIDOID, TEXTOID, BOOLOID, TIMESTAMPTZOID);
+		  UUIDOID, UUIDOID, TEXTOID, BOOLOID, BOOLOID, TIMESTAMPTZOID);
 SPI_QUERY(find_membership,
 		  "SELECT FROM usermgmt.membership"
 		  " WHERE tenant_id = $1 AND user_id = $2",
@@ -56,13 +57,29 @@ SPI_QUERY(show_member,
 		  " WHERE tenant_id = $1 AND user_id = $2",
 		  UUIDOID, UUIDOID);
 
-bool
-membership_create(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
-				  MemberRole role, bool primary)
+/*
+ * A founder is the primary owner, and an address alone lets nobody in.
+ */
+static bool
+insert(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id, MemberRole role,
+	   bool founder)
 {
 	return spi_run(insert_membership, ARG_UUID(*tenant_id), ARG_UUID(*user_id),
-				   ARG_TEXT(role_name(role)), ARG_BOOL(primary),
-				   ARG_TIME(GetCurrentTimestamp())) == 1;
+				   ARG_TEXT(role_name(role)), ARG_BOOL(founder),
+				   ARG_BOOL(founder), ARG_TIME(GetCurrentTimestamp())) == 1;
+}
+
+bool
+membership_create(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
+				  MemberRole role)
+{
+	return insert(tenant_id, user_id, role, false);
+}
+
+bool
+membership_found(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id)
+{
+	return insert(tenant_id, user_id, ROLE_OWNER, true);
 }
 
 void
@@ -86,6 +103,13 @@ refuse_unknown(void)
 {
 	ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),
 					errmsg("there is no such member in this tenant")));
+}
+
+void
+membership_require(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id)
+{
+	if (!membership_exists(tenant_id, user_id))
+		refuse_unknown();
 }
 
 static void
@@ -112,6 +136,14 @@ membership_require_active(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id)
 		refuse_inactive();
 }
 
+static void
+refuse_ended(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UM_NOT_AUTHENTICATED), errmsg("not authenticated"),
+			 errhint("The session has ended; log in again.")));
+}
+
 void
 caller_lock(Caller *caller, MemberRole least)
 {
@@ -120,10 +152,10 @@ caller_lock(Caller *caller, MemberRole least)
 	if (spi_run(share_membership, ARG_UUID(caller->actor->tenant_id),
 				ARG_UUID(caller->actor->user_id)) == 0 ||
 		!row_is_active(spi_row(0)))
-		ereport(ERROR, (errcode(ERRCODE_UM_NOT_AUTHENTICATED),
-						errmsg("not authenticated"),
-						errhint("The membership has ended.")));
+		refuse_ended();
 	caller->role = role_parse(row_text(spi_row(0), "role"));
+	if (actor_verify() == NULL)
+		refuse_ended();
 	if (caller->role < least)
 		refuse_role(least);
 }

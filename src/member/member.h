@@ -7,11 +7,14 @@
 #include "core/actor.h"
 #include "core/spi_query.h"
 
-/* Adds a member; the first owner is the primary one. False when the person is
- * a member already, whatever the status. */
+/* Adds a member; false when the person is one already, whatever the status. */
 extern bool membership_create(const pg_uuid_t *tenant_id,
-							  const pg_uuid_t *user_id, MemberRole role,
-							  bool primary);
+							  const pg_uuid_t *user_id, MemberRole role);
+
+/* Adds a new tenant's first and primary owner, who is named by address alone
+ * and so gets in only once a link mailed to it was followed. */
+extern bool membership_found(const pg_uuid_t *tenant_id,
+							 const pg_uuid_t *user_id);
 
 /* Raises UM032: the person is a member already. */
 extern void refuse_member(void) pg_attribute_noreturn();
@@ -22,6 +25,10 @@ extern void refuse_last_owner(void) pg_attribute_noreturn();
 /* Whether the person has a membership of any status in the tenant. */
 extern bool membership_exists(const pg_uuid_t *tenant_id,
 							  const pg_uuid_t *user_id);
+
+/* Raises UM002 unless the person has a membership in the tenant. */
+extern void membership_require(const pg_uuid_t *tenant_id,
+							   const pg_uuid_t *user_id);
 
 /* Locks the membership (shared); raises UM002 when there is none, and UM037
  * when it is not active. */

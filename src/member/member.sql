@@ -5,6 +5,7 @@ CREATE TABLE usermgmt.membership (
 	role text NOT NULL CHECK (role IN ('owner', 'admin', 'member')),
 	status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'deactivated')),
 	is_primary_owner boolean NOT NULL DEFAULT false,
+	needs_verified boolean NOT NULL DEFAULT false,
 	joined_at timestamptz NOT NULL DEFAULT now(),
 	last_login_at timestamptz,
 	last_seen_at timestamptz,
@@ -16,7 +17,7 @@ CREATE TABLE usermgmt.membership (
 	CONSTRAINT the_primary_owner_is_an_active_owner CHECK (NOT is_primary_owner OR (role = 'owner' AND status = 'active')),
 	CONSTRAINT only_a_deactivated_member_says_why CHECK (status = 'deactivated' OR (deactivated_at IS NULL AND deactivated_by IS NULL AND deactivation_reason IS NULL))
 );
-COMMENT ON TABLE usermgmt.membership IS 'Who belongs to which tenant, in which role and status.';
+COMMENT ON TABLE usermgmt.membership IS 'Who belongs to which tenant, in which role and status; needs_verified keeps a person out who was made a member by address alone, until a link mailed to it was followed.';
 CREATE UNIQUE INDEX one_primary_owner_per_tenant ON usermgmt.membership (tenant_id) WHERE is_primary_owner;
 CREATE INDEX membership_joined ON usermgmt.membership (tenant_id, joined_at, user_id);
 CREATE INDEX membership_person ON usermgmt.membership (user_id);
@@ -27,9 +28,10 @@ ALTER TABLE usermgmt.session ADD CONSTRAINT a_session_belongs_to_a_member
 CREATE INDEX session_member ON usermgmt.session (tenant_id, user_id, last_used_at);
 
 CREATE FUNCTION usermgmt.membership_guard() RETURNS trigger
-	LANGUAGE c AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.membership_guard() IS 'Trigger: whoever is no active owner is not the primary one.';
-CREATE TRIGGER guard BEFORE UPDATE OF role, status ON usermgmt.membership
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.membership_guard() IS 'Trigger: exactly one active owner is the primary one, and a membership stays where it is.';
+CREATE TRIGGER guard BEFORE UPDATE OF tenant_id, user_id, role, status, is_primary_owner ON usermgmt.membership
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.membership_guard();
 
 CREATE FUNCTION usermgmt.membership_changed() RETURNS trigger
@@ -66,7 +68,7 @@ COMMENT ON VIEW usermgmt.member_detail IS 'Every member of every tenant in the c
 
 CREATE VIEW usermgmt.members WITH (security_barrier) AS
 	SELECT * FROM usermgmt.member_detail
-	WHERE tenant_id = usermgmt.current_tenant_id() AND usermgmt.has_role('admin');
+	WHERE tenant_id = usermgmt.tenant_as('admin');
 COMMENT ON VIEW usermgmt.members IS 'The members of the present tenant, for its admins.';
 COMMENT ON COLUMN usermgmt.members.user_id IS 'Id of the person.';
 COMMENT ON COLUMN usermgmt.members.tenant_id IS 'Id of the tenant.';

@@ -74,6 +74,14 @@ hold(void)
 	return holder;
 }
 
+bool
+claim_is_held(void)
+{
+	LOCKTAG alive = slot_tag(SLOT_RELAY_ALIVE, holder, true);
+
+	return holder != 0 && LockHeldByMe(&alive, ExclusiveLock);
+}
+
 static void
 set_idle(bool idle)
 {

@@ -18,6 +18,13 @@ typedef struct RenderedMail
 	bool unwanted; /* the reason to send it is gone */
 } RenderedMail;
 
+/* Whether this connection still holds the lock that makes claims its own. */
+extern bool claim_is_held(void);
+
+/* Whether the room that a message belongs to still wants it sent; the row has
+ * kind, subject_id and tenant_id. */
+extern bool mail_is_wanted(SpiRow message);
+
 /* Renders the message of this row (of the claim statement). */
 extern RenderedMail mail_render(SpiRow message);
 

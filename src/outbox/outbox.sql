@@ -282,7 +282,7 @@ If you did not expect this mail, you can ignore it.
 {{#link}}
 <p>To sign in, first <a href="{{link}}">choose a password</a>, or open this address:</p>
 <p>{{link}}</p>
-<p>The link works once, until {{expires_at}}. After that, ask for a new one with “forgot password”.</p>
+<p>The link works once, until {{expires_at}}. After that, ask for a new one with &ldquo;forgot password&rdquo;.</p>
 {{/link}}
 {{^link}}
 <p>Sign in with your password at <a href="{{base_url}}">{{base_url}}</a>.</p>

@@ -16,6 +16,7 @@
 #include "core/settings.h"
 #include "core/transition.h"
 #include "core/uuid.h"
+#include "outbox/claim.h"
 
 #define MAX_REPLY 500
 #define MAX_ATTEMPTS 24
@@ -43,10 +44,16 @@ SPI_QUERY(begin_sending,
 		  " AND (expires_at IS NULL OR expires_at > $3)",
 		  UUIDOID, INT8OID, TIMESTAMPTZOID);
 SPI_QUERY(lock_claimed,
-		  "SELECT attempts, expires_at FROM usermgmt.outbox"
+		  "SELECT attempts, expires_at, kind, subject_id, tenant_id"
+		  " FROM usermgmt.outbox"
 		  " WHERE message_id = $1 AND fence = $2"
 		  " AND state IN ('claimed', 'sending') FOR UPDATE",
 		  UUIDOID, INT8OID);
+SPI_QUERY(cancel_claimed,
+		  "UPDATE usermgmt.outbox SET state = 'cancelled', finished_at = $3,"
+		  " reply = 'no longer wanted' WHERE message_id = $1 AND fence = $2"
+		  " AND state = 'claimed'",
+		  UUIDOID, INT8OID, TIMESTAMPTZOID);
 SPI_QUERY(mark_sent,
 		  "UPDATE usermgmt.outbox SET state = 'sent', finished_at = $3,"
 		  " reply = $4, attempts = attempts + 1"
@@ -103,6 +110,23 @@ reply_argument(FunctionCallInfo fcinfo, int n)
 	return reply;
 }
 
+/*
+ * Enter "sending", or cancel a message whose reason is gone, by whatever path.
+ */
+static bool
+last_look(const pg_uuid_t *message_id, int64 fence)
+{
+	SpiArg now = ARG_TIME(GetCurrentTimestamp());
+
+	if (spi_run(lock_claimed, ARG_UUID(*message_id), ARG_BIGINT(fence)) == 0)
+		return false;
+	if (mail_is_wanted(spi_row(0)))
+		return spi_run(begin_sending, ARG_UUID(*message_id), ARG_BIGINT(fence),
+					   now) == 1;
+	spi_run(cancel_claimed, ARG_UUID(*message_id), ARG_BIGINT(fence), now);
+	return false;
+}
+
 PG_FUNCTION_INFO_V1(outbox_sending);
 Datum
 outbox_sending(PG_FUNCTION_ARGS)
@@ -115,8 +139,7 @@ outbox_sending(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(false);
 	SPI_connect();
 	begin_writing(fcinfo);
-	go = spi_run(begin_sending, ARG_UUID(message_id), ARG_BIGINT(fence),
-				 ARG_TIME(GetCurrentTimestamp())) == 1;
+	go = claim_is_held() && last_look(&message_id, fence);
 	SPI_finish();
 	PG_RETURN_BOOL(go);
 }

@@ -32,6 +32,30 @@ SPI_QUERY(merge_variables,
 		  JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID);
 
 /*
+ * Ask the room about the subject; its answer is the last statement's row.
+ */
+static bool
+ask_room(const MailKind *kind, const pg_uuid_t *subject_id,
+		 const pg_uuid_t *tenant_id)
+{
+	SpiArg subject[] = {ARG_UUID(*subject_id), ARG_UUID(*tenant_id),
+						ARG_TIME(GetCurrentTimestamp())};
+
+	return spi_execute(kind->subject, subject, SPI_VIEW_COMMAND) > 0 &&
+		   row_bool(spi_row(0), "wanted");
+}
+
+bool
+mail_is_wanted(SpiRow message)
+{
+	const MailKind *kind = mail_kind(row_text(message, "kind"));
+	pg_uuid_t subject_id = row_uuid(message, "subject_id");
+	pg_uuid_t tenant_id = row_uuid(message, "tenant_id");
+
+	return kind != NULL && ask_room(kind, &subject_id, &tenant_id);
+}
+
+/*
  * What the room says of the subject: its variables with ours and the link.
  * NULL when the mail is not wanted any more.
  */
@@ -43,15 +67,12 @@ mail_variables(SpiRow message, const MailKind *kind, const char *tenant_name,
 	LinkToken token = {.purpose = kind->purpose,
 					   .tenant_id = tenant_id,
 					   .object_id = row_uuid(message, "subject_id")};
-	SpiArg subject[] = {ARG_UUID(token.object_id), ARG_UUID(tenant_id),
-						ARG_TIME(GetCurrentTimestamp())};
 	char *base_url = setting_text(SETTING_BASE_URL, settings);
 	char *link = NULL;
 	Datum variables;
 	bool isnull;
 
-	if (spi_execute(kind->subject, subject, SPI_VIEW_COMMAND) == 0 ||
-		!row_bool(spi_row(0), "wanted"))
+	if (!ask_room(kind, &token.object_id, &tenant_id))
 		return NULL;
 	variables = row_datum(spi_row(0), "variables", &isnull);
 	token.generation = row_int(spi_row(0), "generation");

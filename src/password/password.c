@@ -68,7 +68,10 @@ password_argument(FunctionCallInfo fcinfo, int n)
 	if (PG_ARGISNULL(n))
 		return password;
 	argument = PG_GETARG_TEXT_PP(n);
-	if (VARSIZE_ANY_EXHDR(argument) > PASSWORD_MAX)
+	if (VARSIZE_ANY_EXHDR(argument) > PASSWORD_MAX ||
+		(GetDatabaseEncoding() == PG_SQL_ASCII &&
+		 !pg_verify_mbstr(PG_UTF8, VARDATA_ANY(argument),
+						  VARSIZE_ANY_EXHDR(argument), true)))
 		return password;
 	utf8 = pg_server_to_any(text_to_cstring(argument),
 							VARSIZE_ANY_EXHDR(argument), PG_UTF8);

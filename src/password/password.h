@@ -15,8 +15,9 @@ typedef struct Password
 	size_t length;
 } Password;
 
-/* The password in the argument; NULL and texts over 1024 octets give a secret
- * of length 0, which fits no hash. The caller wipes it. */
+/* The password in the argument; NULL, texts over 1024 octets and texts that
+ * are no UTF-8 give a secret of length 0, which fits no hash. The caller wipes
+ * it. */
 extern Password password_argument(FunctionCallInfo fcinfo, int n);
 extern void password_wipe(Password *password);
 
@@ -54,7 +55,7 @@ extern void password_reset_put(const Tenant *tenant, const Account *account,
 							   const pg_uuid_t *requested_by);
 
 /* Welcomes a new tenant's owner by mail, with a link to choose a password
- * unless the person has one. */
+ * unless the person has one and has proven the address. */
 extern void password_welcome(const Tenant *tenant, const Account *account);
 
 /* Cancels the person's open links of this tenant, and their mails. */

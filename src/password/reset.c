@@ -11,6 +11,7 @@
 #include "audit/audit.h"
 #include "core/errors.h"
 #include "core/installation.h"
+#include "core/secret.h"
 #include "core/transition.h"
 #include "core/uuid.h"
 #include "member/member.h"
@@ -42,6 +43,10 @@ SPI_QUERY(cancel,
 		  " finished_at = $3 WHERE user_id = $1 AND tenant_id = $2"
 		  " AND state = 'open' RETURNING reset_id, tenant_id",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
+SPI_QUERY(find_open,
+		  "SELECT FROM usermgmt.password_reset WHERE user_id = $1"
+		  " AND ($2 IS NULL OR tenant_id = $2) AND state = 'open'",
+		  UUIDOID, UUIDOID);
 SPI_QUERY(insert_reset,
 		  "INSERT INTO usermgmt.password_reset (reset_id, user_id, tenant_id,"
 		  " origin, state, requested_by, created_at, expires_at)"
@@ -50,8 +55,8 @@ SPI_QUERY(insert_reset,
 		  TIMESTAMPTZOID);
 SPI_QUERY(find_recent,
 		  "SELECT FROM usermgmt.password_reset WHERE user_id = $1"
-		  " AND origin = $2 AND created_at > $3",
-		  UUIDOID, TEXTOID, TIMESTAMPTZOID);
+		  " AND origin = $2 AND created_at > $3 AND tenant_id = $4",
+		  UUIDOID, TEXTOID, TIMESTAMPTZOID, UUIDOID);
 SPI_QUERY(find_reset,
 		  "SELECT user_id, state, expires_at FROM usermgmt.password_reset"
 		  " WHERE reset_id = $1 AND tenant_id = $2 AND generation = $3",
@@ -68,6 +73,10 @@ SPI_QUERY(home_tenant,
 		  " AND t.suspended_at IS NULL"
 		  " ORDER BY m.last_login_at DESC NULLS LAST, m.joined_at LIMIT 1",
 		  UUIDOID);
+SPI_QUERY(share_active,
+		  "SELECT FROM usermgmt.membership WHERE user_id = $1"
+		  " AND tenant_id = $2 AND status = 'active' FOR SHARE",
+		  UUIDOID, UUIDOID);
 SPI_QUERY(is_active_anywhere,
 		  "SELECT FROM usermgmt.membership WHERE user_id = $1"
 		  " AND status = 'active' FOR SHARE",
@@ -130,12 +139,27 @@ cancel_mails(uint64 count, const char *why)
 	}
 }
 
+/*
+ * A transaction with a fixed snapshot can not void a link made after it: it
+ * gives way instead.
+ */
+static void
+require_none_open(const pg_uuid_t *user_id, const pg_uuid_t *tenant_id)
+{
+	if (spi_latest(find_open, ARG_UUID(*user_id), ARG_OPT_UUID(tenant_id)) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update"),
+				 errhint("Try the transaction again.")));
+}
+
 void
 password_reset_cancel(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id)
 {
 	cancel_mails(spi_run(cancel, ARG_UUID(*user_id), ARG_UUID(*tenant_id),
 						 ARG_TIME(GetCurrentTimestamp())),
 				 "the person lost access");
+	require_none_open(user_id, tenant_id);
 }
 
 static void
@@ -165,6 +189,7 @@ password_reset_put(const Tenant *tenant, const Account *account,
 	spi_run(lock_account, ARG_UUID(account->user_id));
 	cancel_mails(spi_run(supersede, ARG_UUID(account->user_id), ARG_TIME(now)),
 				 "a newer link was asked for");
+	require_none_open(&account->user_id, NULL);
 	spi_run(insert_reset, ARG_UUID(reset_id), ARG_UUID(account->user_id),
 			ARG_UUID(tenant->tenant_id), ARG_TEXT(origin),
 			ARG_OPT_UUID(requested_by), ARG_TIME(now), ARG_TIME(expires_at));
@@ -175,7 +200,7 @@ password_reset_put(const Tenant *tenant, const Account *account,
 void
 password_welcome(const Tenant *tenant, const Account *account)
 {
-	if (account->password_hash == NULL)
+	if (account->password_hash == NULL || !account->verified)
 		password_reset_put(tenant, account, "welcome", NULL);
 	else
 		put_mail("welcome", tenant, account, &account->user_id, 0);
@@ -193,7 +218,7 @@ asked_recently(const Tenant *tenant, const Account *account, const char *origin)
 			USECS_PER_SEC;
 
 	return spi_latest(find_recent, ARG_UUID(account->user_id), ARG_TEXT(origin),
-					  ARG_TIME(since)) > 0;
+					  ARG_TIME(since), ARG_UUID(tenant->tenant_id)) > 0;
 }
 
 PG_FUNCTION_INFO_V1(send_password_reset);
@@ -211,6 +236,7 @@ send_password_reset(PG_FUNCTION_ARGS)
 	SPI_connect();
 	begin_writing(fcinfo);
 	tenant = tenant_read(&caller.tenant_id);
+	membership_require(&caller.tenant_id, &user_id);
 	spi_run(lock_account, ARG_UUID(user_id));
 	caller_lock(&caller, ROLE_ADMIN);
 	membership_require_active(&caller.tenant_id, &user_id);
@@ -223,6 +249,22 @@ send_password_reset(PG_FUNCTION_ARGS)
 					   caller.actor != NULL ? &caller.actor->user_id : NULL);
 	SPI_finish();
 	PG_RETURN_VOID();
+}
+
+/*
+ * Mail a link, unless the person has just asked for one or has lost access
+ * meanwhile.
+ */
+static void
+request(const Account *account, pg_uuid_t tenant_id)
+{
+	Tenant tenant = tenant_read(&tenant_id);
+
+	spi_run(lock_account, ARG_UUID(account->user_id));
+	if (spi_run(share_active, ARG_UUID(account->user_id), ARG_UUID(tenant_id)) >
+			0 &&
+		!asked_recently(&tenant, account, "self"))
+		password_reset_put(&tenant, account, "self", NULL);
 }
 
 /*
@@ -239,19 +281,7 @@ request_password_reset(PG_FUNCTION_ARGS)
 	begin_writing(fcinfo);
 	if (account_find(&address, &account) &&
 		spi_latest(home_tenant, ARG_UUID(account.user_id)) > 0)
-	{
-		pg_uuid_t tenant_id = row_uuid(spi_row(0), "tenant_id");
-		Tenant tenant = tenant_read(&tenant_id);
-
-		spi_run(lock_account, ARG_UUID(account.user_id));
-		if (!asked_recently(&tenant, &account, "self"))
-		{
-			audit_operation(&(AuditOperation){.user_id = &account.user_id,
-											  .user_email = account.email});
-			password_reset_put(&tenant, &account, "self", NULL);
-			audit_operation_end();
-		}
-	}
+		request(&account, row_uuid(spi_row(0), "tenant_id"));
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -331,9 +361,8 @@ consume(const LinkToken *token, const Account *account, const char *stored)
 	account_set_password(&account->user_id, stored);
 }
 
-PG_FUNCTION_INFO_V1(reset_password);
-Datum
-reset_password(PG_FUNCTION_ARGS)
+static Datum
+reset_password_body(PG_FUNCTION_ARGS)
 {
 	LinkToken token;
 	Account account;
@@ -344,7 +373,7 @@ reset_password(PG_FUNCTION_ARGS)
 	SPI_connect();
 	begin_writing(fcinfo);
 	token = link_token_parse(PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0),
-							 LINK_PASSWORD_RESET);
+							 LINK_PASSWORD_RESET, LINK_PASSWORD_RESET);
 	account = owner_of(&token);
 	tenant = tenant_read(&token.tenant_id);
 	password = password_argument(fcinfo, 1);
@@ -361,6 +390,13 @@ reset_password(PG_FUNCTION_ARGS)
 	audit_operation_end();
 	SPI_finish();
 	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(reset_password);
+Datum
+reset_password(PG_FUNCTION_ARGS)
+{
+	return with_hidden_statement(reset_password_body, fcinfo);
 }
 
 PG_FUNCTION_INFO_V1(password_reset_guard);
@@ -387,10 +423,13 @@ reset_action(const AuditChange *change)
 static const char *
 account_action(const AuditChange *change)
 {
-	if (change->before != NULL && change->after != NULL &&
-		row_int(*change->before, "password_version") !=
-			row_int(*change->after, "password_version"))
+	if (change->before == NULL || change->after == NULL)
+		return NULL;
+	if (row_int(*change->before, "password_version") !=
+		row_int(*change->after, "password_version"))
 		return "account.password_changed";
+	if (audit_differs(change, "password_hash"))
+		return "account.password_rehashed";
 	return NULL;
 }
 

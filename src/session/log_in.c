@@ -17,6 +17,7 @@
 #include "audit/audit.h"
 #include "core/errors.h"
 #include "core/installation.h"
+#include "core/secret.h"
 #include "core/spi_query.h"
 #include "core/uuid.h"
 #include "session/log_in.h"
@@ -24,11 +25,12 @@
 
 SPI_QUERY(list_homes,
 		  "SELECT t.tenant_id, t.slug, t.name, m.role, m.status = 'active'"
-		  " AND t.suspended_at IS NULL AS admitted"
+		  " AND t.suspended_at IS NULL AND ($3 OR NOT m.needs_verified)"
+		  " AS admitted"
 		  " FROM usermgmt.membership AS m JOIN usermgmt.tenant AS t"
 		  " USING (tenant_id) WHERE m.user_id = $1"
 		  " AND ($2 IS NULL OR t.tenant_id = $2) ORDER BY t.slug",
-		  UUIDOID, UUIDOID);
+		  UUIDOID, UUIDOID, BOOLOID);
 
 /* The tenants that a person could enter. */
 typedef struct Homes
@@ -43,7 +45,8 @@ static Homes
 find_homes(const Account *account, const pg_uuid_t *tenant_id)
 {
 	Homes homes = {.count = spi_latest(list_homes, ARG_UUID(account->user_id),
-									   ARG_OPT_UUID(tenant_id))};
+									   ARG_OPT_UUID(tenant_id),
+									   ARG_BOOL(account->verified))};
 	StringInfoData list;
 
 	initStringInfo(&list);
@@ -146,9 +149,8 @@ log_in_verify(const Address *address, const Account *account,
 	return verdict;
 }
 
-PG_FUNCTION_INFO_V1(log_in);
-Datum
-log_in(PG_FUNCTION_ARGS)
+static Datum
+log_in_body(PG_FUNCTION_ARGS)
 {
 	char *email = argument_text(fcinfo, 0);
 	Origin origin = origin_arguments(fcinfo, 3, 4);
@@ -182,4 +184,11 @@ log_in(PG_FUNCTION_ARGS)
 	}
 	password_wipe(&password);
 	return session_start_result(fcinfo, &start);
+}
+
+PG_FUNCTION_INFO_V1(log_in);
+Datum
+log_in(PG_FUNCTION_ARGS)
+{
+	return with_hidden_statement(log_in_body, fcinfo);
 }

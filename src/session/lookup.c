@@ -13,6 +13,7 @@
 #include "access/genam.h"
 #include "access/tableam.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "executor/spi.h"
 #include "utils/fmgroids.h"
@@ -22,42 +23,14 @@
 
 #include "session/session.h"
 
-typedef enum SessionColumn
-{
-	USER_ID,
-	TOKEN_HASH,
-	ROLE,
-	EMAIL,
-	STATE,
-	EXPIRES_AT,
-	IP,
-	COLUMN_COUNT
-} SessionColumn;
-
-static const char *const column_names[COLUMN_COUNT] = {
-	[USER_ID] = "user_id", [TOKEN_HASH] = "token_hash",
-	[ROLE] = "role",	   [EMAIL] = "email",
-	[STATE] = "state",	   [EXPIRES_AT] = "expires_at",
-	[IP] = "ip",
-};
-
 /*
- * The numbers of the columns, looked up once per table.
+ * A column by name. Numbers are not kept: a later version may have others.
  */
-static const int *
-column_numbers(Relation sessions)
+static Datum
+column(TupleTableSlot *slot, const char *name, bool *isnull)
 {
-	static Oid known = InvalidOid;
-	static int numbers[COLUMN_COUNT];
-
-	if (known != RelationGetRelid(sessions))
-	{
-		for (int i = 0; i < COLUMN_COUNT; i++)
-			numbers[i] =
-				SPI_fnumber(RelationGetDescr(sessions), column_names[i]);
-		known = RelationGetRelid(sessions);
-	}
-	return numbers;
+	return slot_getattr(slot, SPI_fnumber(slot->tts_tupleDescriptor, name),
+						isnull);
 }
 
 static bool
@@ -73,32 +46,33 @@ same_text(Datum value, const char *expected)
  * Take the actor from the row, if the session is open and the hash fits.
  */
 static bool
-read_row(TupleTableSlot *slot, const int *number, const unsigned char *hash,
-		 Actor *actor)
+read_row(TupleTableSlot *slot, const unsigned char *hash, Actor *actor)
 {
-	bool isnull;
-	bytea *stored =
-		DatumGetByteaPP(slot_getattr(slot, number[TOKEN_HASH], &isnull));
-	Datum ip;
+	bool nulls[7];
+	Datum stored = column(slot, "token_hash", &nulls[0]);
+	Datum state = column(slot, "state", &nulls[1]);
+	Datum expires_at = column(slot, "expires_at", &nulls[2]);
+	Datum user_id = column(slot, "user_id", &nulls[3]);
+	Datum role = column(slot, "role", &nulls[4]);
+	Datum email = column(slot, "email", &nulls[5]);
+	Datum ip = column(slot, "ip", &nulls[6]);
 
+	for (int i = 0; i < 6; i++)
+		if (nulls[i])
+			return false;
 	if (hash != NULL &&
-		sodium_memcmp(hash, VARDATA_ANY(stored), TOKEN_HASH_SIZE) != 0)
+		sodium_memcmp(hash, VARDATA_ANY(DatumGetByteaPP(stored)),
+					  TOKEN_HASH_SIZE) != 0)
 		return false;
-	actor->expires_at =
-		DatumGetTimestampTz(slot_getattr(slot, number[EXPIRES_AT], &isnull));
-	if (!same_text(slot_getattr(slot, number[STATE], &isnull), "open") ||
-		actor->expires_at <= GetCurrentTimestamp())
+	actor->expires_at = DatumGetTimestampTz(expires_at);
+	if (!same_text(state, "open") || actor->expires_at <= GetCurrentTimestamp())
 		return false;
-	actor->user_id =
-		*DatumGetUUIDP(slot_getattr(slot, number[USER_ID], &isnull));
-	actor->role = role_parse(
-		TextDatumGetCString(slot_getattr(slot, number[ROLE], &isnull)));
-	text_to_cstring_buffer(
-		DatumGetTextPP(slot_getattr(slot, number[EMAIL], &isnull)),
-		actor->email, sizeof(actor->email));
+	actor->user_id = *DatumGetUUIDP(user_id);
+	actor->role = role_parse(TextDatumGetCString(role));
+	text_to_cstring_buffer(DatumGetTextPP(email), actor->email,
+						   sizeof(actor->email));
 	actor->ip[0] = '\0';
-	ip = slot_getattr(slot, number[IP], &isnull);
-	if (!isnull)
+	if (!nulls[6])
 		text_to_cstring_buffer(DatumGetTextPP(ip), actor->ip,
 							   sizeof(actor->ip));
 	return true;
@@ -114,7 +88,8 @@ session_read(const pg_uuid_t *session_id, const pg_uuid_t *tenant_id,
 	Relation key =
 		index_open(RelationGetPrimaryKeyIndex(sessions), AccessShareLock);
 	TupleTableSlot *slot = table_slot_create(sessions, NULL);
-	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot snapshot = RegisterSnapshot(
+		IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot());
 	IndexScanDesc scan = index_beginscan(sessions, key, snapshot, 2, 0);
 	ScanKeyData keys[2];
 	bool found;
@@ -125,7 +100,7 @@ session_read(const pg_uuid_t *session_id, const pg_uuid_t *tenant_id,
 				UUIDPGetDatum(tenant_id));
 	index_rescan(scan, keys, 2, NULL, 0);
 	found = index_getnext_slot(scan, ForwardScanDirection, slot) &&
-			read_row(slot, column_numbers(sessions), hash, actor);
+			read_row(slot, hash, actor);
 	actor->session_id = *session_id;
 	actor->tenant_id = *tenant_id;
 	index_endscan(scan);

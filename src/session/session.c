@@ -20,6 +20,7 @@
 #include "core/errors.h"
 #include "core/installation.h"
 #include "core/settings.h"
+#include "core/secret.h"
 #include "core/spi_query.h"
 #include "core/transition.h"
 #include "core/uuid.h"
@@ -39,8 +40,9 @@ static const Transition transitions[] = {
 SPI_QUERY(enter_membership,
 		  "UPDATE usermgmt.membership SET last_login_at = $3,"
 		  " last_seen_at = $3 WHERE tenant_id = $1 AND user_id = $2"
-		  " AND status = 'active' RETURNING role",
-		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
+		  " AND status = 'active' AND ($4 OR NOT needs_verified)"
+		  " RETURNING role",
+		  UUIDOID, UUIDOID, TIMESTAMPTZOID, BOOLOID);
 SPI_QUERY(insert_session,
 		  "INSERT INTO usermgmt.session (session_id, tenant_id, user_id,"
 		  " token_hash, role, email, state, created_at, last_used_at,"
@@ -161,7 +163,8 @@ session_open(const Tenant *tenant, const Account *account, const Origin *origin,
 	bytea *hash;
 
 	if (spi_run(enter_membership, ARG_UUID(tenant->tenant_id),
-				ARG_UUID(account->user_id), ARG_TIME(now)) == 0)
+				ARG_UUID(account->user_id), ARG_TIME(now),
+				ARG_BOOL(account->verified)) == 0)
 		return false;
 	*session_id = uuid_make(now);
 	start->role = role_parse(row_text(spi_row(0), "role"));
@@ -197,9 +200,8 @@ scope_argument(FunctionCallInfo fcinfo, int n)
 /*
  * Verify the token and bind its person. Reads only, also on a standby.
  */
-PG_FUNCTION_INFO_V1(use_session);
-Datum
-use_session(PG_FUNCTION_ARGS)
+static Datum
+use_session_body(PG_FUNCTION_ARGS)
 {
 	ActorScope scope = scope_argument(fcinfo, 1);
 	SessionToken token;
@@ -209,6 +211,7 @@ use_session(PG_FUNCTION_ARGS)
 
 	if (!session_token_parse(PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0),
 							 &token) ||
+		!installation_is_live() ||
 		!session_read(&token.session_id, &token.tenant_id, token.hash, &actor))
 		ereport(ERROR, (errcode(ERRCODE_UM_NOT_AUTHENTICATED),
 						errmsg("not authenticated"),
@@ -223,6 +226,13 @@ use_session(PG_FUNCTION_ARGS)
 	values[4] = CStringGetTextDatum(actor.email);
 	values[5] = TimestampTzGetDatum(actor.expires_at);
 	return HeapTupleGetDatum(form_result(fcinfo, values, nulls));
+}
+
+PG_FUNCTION_INFO_V1(use_session);
+Datum
+use_session(PG_FUNCTION_ARGS)
+{
+	return with_hidden_statement(use_session_body, fcinfo);
 }
 
 PG_FUNCTION_INFO_V1(log_out);

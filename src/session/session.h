@@ -37,8 +37,8 @@ typedef struct SessionStart
 extern Datum session_start_result(FunctionCallInfo fcinfo, SessionStart *start);
 
 /* Opens a session of this person in this tenant and moves last login; fails
- * (false) when the membership is not active. The caller holds locks on tenant
- * and account; the membership is locked here. */
+ * (false) when the membership is not active, or needs a verified address. The
+ * caller holds locks on tenant and account; the membership is locked here. */
 extern bool session_open(const Tenant *tenant, const Account *account,
 						 const Origin *origin, SessionStart *start);
 

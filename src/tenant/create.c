@@ -37,7 +37,7 @@ found(const pg_uuid_t *tenant_id, const char *slug, const char *name,
 		ereport(ERROR,
 				(errcode(ERRCODE_UNIQUE_VIOLATION), errmsg("the slug is taken"),
 				 errhint("Choose another slug.")));
-	membership_create(tenant_id, &owner->user_id, ROLE_OWNER, true);
+	membership_found(tenant_id, &owner->user_id);
 	spi_run(open_tenant, ARG_UUID(*tenant_id));
 }
 

@@ -140,7 +140,7 @@ is_genuine(const LinkBytes *link)
 	unsigned char mac[MAC_SIZE];
 	bool genuine;
 
-	if (!installation_id(&installation) ||
+	if (!installation_is_live() || !installation_id(&installation) ||
 		!verifying_key(get_uint32(link->key_id), &key))
 		return false;
 	sign(link, &installation, &key, mac);
@@ -151,7 +151,7 @@ is_genuine(const LinkBytes *link)
 }
 
 LinkToken
-link_token_parse(text *token, LinkPurpose purpose)
+link_token_parse(text *token, LinkPurpose purpose, LinkPurpose other)
 {
 	LinkBytes link;
 	LinkToken parts;
@@ -159,10 +159,11 @@ link_token_parse(text *token, LinkPurpose purpose)
 	if (token == NULL ||
 		!decode(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), &link,
 				sizeof(link)) ||
-		link.version != TOKEN_VERSION || link.purpose != purpose ||
+		link.version != TOKEN_VERSION ||
+		(link.purpose != purpose && link.purpose != other) ||
 		!is_genuine(&link))
 		refuse_token();
-	parts.purpose = purpose;
+	parts.purpose = link.purpose;
 	memcpy(parts.tenant_id.data, link.tenant_id, UUID_LEN);
 	memcpy(parts.object_id.data, link.object_id, UUID_LEN);
 	parts.generation = (int32) get_uint32(link.generation);

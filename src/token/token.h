@@ -21,7 +21,8 @@ typedef enum LinkPurpose
 {
 	LINK_NONE = 0,
 	LINK_INVITATION,
-	LINK_PASSWORD_RESET
+	LINK_PASSWORD_RESET,
+	LINK_INVITATION_BY_HAND /* shown to an admin: proves no mailbox */
 } LinkPurpose;
 
 typedef struct LinkToken
@@ -36,10 +37,11 @@ typedef struct LinkToken
  * connection is open. */
 extern char *link_token_make(const LinkToken *token);
 
-/* The genuine token in text of this purpose. Raises UM010 for everything
- * else, NULL included, before any table of the rooms is read. The SPI
- * connection is open. */
-extern LinkToken link_token_parse(text *token, LinkPurpose purpose);
+/* The genuine token in text of one of these purposes. Raises UM010 for
+ * everything else, NULL included, before any table of the rooms is read. The
+ * SPI connection is open. */
+extern LinkToken link_token_parse(text *token, LinkPurpose purpose,
+								  LinkPurpose other);
 
 /* Raises UM010. */
 extern void refuse_token(void) pg_attribute_noreturn();

@@ -47,6 +47,9 @@ foreach my $file ($aggregate->descriptions)
 	my $skipped = $parser->skip_all;
 	print "$file: skipped: $skipped\n" if defined $skipped;
 
+	# The figure that a promise must show stands in a comment that begins with it.
+	print "$file: ", $_->comment, "\n"
+	  foreach grep { $_->is_comment && $_->comment =~ /^(?:[RDFPBS]\d|complaint)/ } @{ $output{$file} };
 	print "$file: ", $_->as_string, "\n" foreach grep { $_->is_test && $_->has_skip } @{ $output{$file} };
 
 	# A program that died, or kept silent, is one failure even when all that it
