@@ -27,6 +27,10 @@ SPI_QUERY(insert_account,
 		  " ON CONFLICT (canonical_email) WHERE closed_at IS NULL DO NOTHING",
 		  UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID,
 		  TIMESTAMPTZOID);
+SPI_QUERY(lock_account,
+		  "SELECT FROM usermgmt.account WHERE user_id = $1"
+		  " AND closed_at IS NULL FOR NO KEY UPDATE",
+		  UUIDOID);
 SPI_QUERY(lock_unchanged,
 		  "SELECT FROM usermgmt.account WHERE user_id = $1"
 		  " AND password_version = $2 AND closed_at IS NULL FOR SHARE",
@@ -106,6 +110,12 @@ account_find_or_create(const Address *address, const char *name)
 						errmsg("could not serialize access due to a "
 							   "concurrent change of the account")));
 	return account;
+}
+
+bool
+account_lock(const pg_uuid_t *user_id)
+{
+	return spi_run(lock_account, ARG_UUID(*user_id)) == 1;
 }
 
 bool

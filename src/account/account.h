@@ -31,6 +31,9 @@ extern bool account_create(const Address *address, const char *name,
 						   const char *password_hash, bool verified,
 						   Account *account);
 
+/* Locks an open account against every change; false when there is none. */
+extern bool account_lock(const pg_uuid_t *user_id);
+
 /* Locks the account against closing and a change of password, if it still is
  * open and has this version of its password. rehashed, unless NULL, is stored
  * as another hash of the same password. */

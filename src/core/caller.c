@@ -16,7 +16,6 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/syscache.h"
 
 #include "core/actor.h"
@@ -56,7 +55,6 @@ caller_require(MemberRole least)
 {
 	Caller caller = {.role = ROLE_OWNER, .is_operator = true};
 
-	AcceptInvalidationMessages();
 	caller.actor = actor_current();
 	if (caller.actor != NULL)
 	{
@@ -123,28 +121,6 @@ current_session_id(PG_FUNCTION_ARGS)
 }
 
 /*
- * The tenant, if the caller has at least this role in it: one answer for both,
- * so that no change of the actor within a query can mix the role of one
- * session with the tenant of another.
- */
-PG_FUNCTION_INFO_V1(tenant_as);
-Datum
-tenant_as(PG_FUNCTION_ARGS)
-{
-	MemberRole least;
-	const Actor *actor;
-	pg_uuid_t tenant_id;
-
-	if (PG_ARGISNULL(0))
-		refuse_null("role");
-	least = role_require(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	actor = actor_current();
-	if ((actor != NULL && actor->role < least) || !caller_tenant(&tenant_id))
-		PG_RETURN_NULL();
-	PG_RETURN_UUID_P(copy_uuid(&tenant_id));
-}
-
-/*
  * Whether no session was bound; one that is over by now still was, and gives
  * nobody the wider view of an operator or auditor.
  */
@@ -167,22 +143,41 @@ current_member_role(PG_FUNCTION_ARGS)
 }
 
 /*
- * Whether the acting user has at least this role; an operator who works in a
- * tenant has every one.
+ * Whether the caller has at least the role in the argument, and in which
+ * tenant; an operator has every role in the selected one.
  */
+static bool
+has_role_argument(FunctionCallInfo fcinfo, pg_uuid_t *tenant_id)
+{
+	MemberRole least = role_require(argument_text(fcinfo, 0));
+	const Actor *actor = actor_current();
+
+	if (actor != NULL && actor->role < least)
+		return false;
+	return caller_tenant(tenant_id);
+}
+
 PG_FUNCTION_INFO_V1(has_role);
 Datum
 has_role(PG_FUNCTION_ARGS)
 {
-	MemberRole least;
-	const Actor *actor;
 	pg_uuid_t tenant_id;
 
-	if (PG_ARGISNULL(0))
-		refuse_null("role");
-	least = role_require(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	actor = actor_current();
-	if (actor != NULL)
-		PG_RETURN_BOOL(actor->role >= least);
-	PG_RETURN_BOOL(!actor_is_bound() && caller_tenant(&tenant_id));
+	PG_RETURN_BOOL(has_role_argument(fcinfo, &tenant_id));
+}
+
+/*
+ * The tenant, if the caller has at least this role in it: one answer for both,
+ * so that no change of the actor within a query can mix the role of one
+ * session with the tenant of another.
+ */
+PG_FUNCTION_INFO_V1(tenant_as);
+Datum
+tenant_as(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t tenant_id;
+
+	if (!has_role_argument(fcinfo, &tenant_id))
+		PG_RETURN_NULL();
+	PG_RETURN_UUID_P(copy_uuid(&tenant_id));
 }

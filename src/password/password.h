@@ -58,9 +58,18 @@ extern void password_reset_put(const Tenant *tenant, const Account *account,
  * unless the person has one and has proven the address. */
 extern void password_welcome(const Tenant *tenant, const Account *account);
 
+/* Queues a mail of this kind about a reset (or, for welcome, the person); it is
+ * not sent any more after expires_at (0: never). */
+extern void password_mail(const char *kind, const Tenant *tenant,
+						  const Account *account, const pg_uuid_t *subject_id,
+						  TimestampTz expires_at);
+
 /* Cancels the person's open links of this tenant, and their mails. */
 extern void password_reset_cancel(const pg_uuid_t *tenant_id,
 								  const pg_uuid_t *user_id);
+
+/* Registers the kinds of mail of this room. */
+extern void password_mails_register(void);
 
 extern void password_init(void);
 
