@@ -44,8 +44,8 @@ extern void actor_init(void);
 extern void actor_bind(const Actor *actor, ActorScope scope);
 extern void actor_unbind(void);
 
-/* The acting user, checked as described above; NULL when nobody is bound or
- * the session is over. */
+/* The acting user, checked as described above; NULL when nobody is bound, the
+ * session is over, or a maintenance command runs other people's functions. */
 extern const Actor *actor_current(void);
 
 /* As actor_current(), but read anew, whether or not anything was signalled. */

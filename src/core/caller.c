@@ -30,8 +30,9 @@ caller_is_operator(void)
 		PointerGetDatum(buildoidvector(arguments, 1)),
 		ObjectIdGetDatum(get_namespace_oid("usermgmt", false)));
 
-	return OidIsValid(marker) && pg_proc_aclcheck(marker, GetOuterUserId(),
-												  ACL_EXECUTE) == ACLCHECK_OK;
+	return OidIsValid(marker) && !InSecurityRestrictedOperation() &&
+		   pg_proc_aclcheck(marker, GetOuterUserId(), ACL_EXECUTE) ==
+			   ACLCHECK_OK;
 }
 
 bool
