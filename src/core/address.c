@@ -168,6 +168,22 @@ plain_text_require(const char *text, const char *argument, int max)
 }
 
 char *
+domain_require(const char *text, const char *argument)
+{
+	char *domain = plain_text_require(text, argument, ADDRESS_MAX);
+
+	if (!is_host_name(domain[0] == '.' ? domain + 1 : domain))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s is not a domain", argument),
+						errhint("Write example.com, or .example.com for its "
+								"subdomains."),
+						errhidestmt(true)));
+	for (char *c = domain; *c != '\0'; c++)
+		*c = pg_ascii_tolower(*c);
+	return domain;
+}
+
+char *
 slug_require(const char *text, const char *argument)
 {
 	size_t length;

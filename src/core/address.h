@@ -36,6 +36,10 @@ extern char *plain_text(const char *text, const char *argument, int max,
 extern char *plain_text_require(const char *text, const char *argument,
 								int max);
 
+/* A domain in canonical form, or one with a leading dot, which stands for its
+ * subdomains. Raises 22023. */
+extern char *domain_require(const char *text, const char *argument);
+
 /* A slug: a-z, 0-9 and single inner hyphens, 1 to 63. Raises 22023. */
 extern char *slug_require(const char *text, const char *argument);
 

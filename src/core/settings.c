@@ -11,6 +11,7 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "core/address.h"
 #include "core/settings.h"
 
 #define HASH_MEMORY_FLOOR 19456 /* kB; OWASP Password Storage, Argon2id */
@@ -42,6 +43,7 @@ typedef struct SettingRow
 	int least;
 	const char *initial_text;
 	const char *description;
+	SettingKeeper keeper;
 	/* where the server's value lives */
 	int seconds;
 	bool on;
@@ -51,6 +53,7 @@ typedef struct SettingRow
 #define MINUTE 60
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
+#define SECONDS_MAX (3650.0 * DAY)
 
 /* clang-format off */
 static SettingRow tenant_settings_table[SETTING_COUNT] = {
@@ -69,15 +72,15 @@ static SettingRow tenant_settings_table[SETTING_COUNT] = {
 	[SETTING_INVITATIONS_ENABLED] = {"invitations_enabled", SWITCH, true, 0, NULL,
 		"Whether people can be invited."},
 	[SETTING_ALLOW_OWNER_INVITATIONS] = {"allow_owner_invitations", SWITCH, false, 0, NULL,
-		"Whether someone can be invited as owner."},
+		"Whether someone can be invited as owner.", KEPT_BY_OWNER},
 	[SETTING_REVOKE_SESSIONS_ON_ROLE_CHANGE] = {"revoke_sessions_on_role_change", SWITCH, true, 0, NULL,
 		"Whether a change of role ends the person's sessions in the tenant."},
 	[SETTING_RESEND_KEEPS_OLD_LINKS] = {"resend_keeps_old_links", SWITCH, true, 0, NULL,
 		"Whether resending a pending invitation leaves its earlier links valid."},
 	[SETTING_BASE_URL] = {"base_url", TEXT, 0, 0, "http://localhost:3000",
-		"What the links in mails begin with."},
+		"What the links in mails begin with.", KEPT_BY_OPERATOR},
 	[SETTING_FROM_EMAIL] = {"from_email", TEXT, 0, 0, "no-reply@localhost",
-		"The address that mails are sent from."},
+		"The address that mails are sent from.", KEPT_BY_OPERATOR},
 	[SETTING_FROM_NAME] = {"from_name", TEXT, 0, 0, "",
 		"The name that mails are sent from; empty is the tenant's name."},
 	[SETTING_LOCALE] = {"locale", TEXT, 0, 0, "en",
@@ -154,18 +157,140 @@ setting_after(TenantSetting setting, Jsonb *settings, TimestampTz from)
 	return from + setting_seconds(setting, settings) * USECS_PER_SEC;
 }
 
-/*
- * The setting of this name and kind.
- */
-static TenantSetting
-find_setting(const char *name, SettingKind kind)
+TenantSetting
+setting_require(const char *name)
 {
+	if (name == NULL)
+		refuse_null("name");
 	for (int i = 0; i < SETTING_COUNT; i++)
-		if (tenant_settings_table[i].kind == kind &&
-			strcmp(tenant_settings_table[i].name, name) == 0)
+		if (strcmp(tenant_settings_table[i].name, name) == 0)
 			return i;
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("there is no setting \"%s\" of this kind", name)));
+					errmsg("there is no such tenant setting"),
+					errhint("The manual lists them all.")));
+}
+
+SettingKeeper
+setting_keeper(TenantSetting setting)
+{
+	return tenant_settings_table[setting].keeper;
+}
+
+const char *
+setting_name(TenantSetting setting)
+{
+	return tenant_settings_table[setting].name;
+}
+
+static void
+refuse_value(const SettingRow *row, const char *hint)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("the value does not fit the setting %s", row->name),
+					errhint("%s", hint)));
+}
+
+/*
+ * A time, written with a unit ("7d") or as an interval ("7 days"), in seconds.
+ */
+static int
+parse_seconds(const SettingRow *row, const char *value)
+{
+	int seconds;
+	Interval *interval;
+	double total;
+
+	if (parse_int(value, &seconds, GUC_UNIT_S, NULL))
+		total = seconds;
+	else
+	{
+		interval = DatumGetIntervalP(DirectFunctionCall3(
+			interval_in, CStringGetDatum(value), ObjectIdGetDatum(InvalidOid),
+			Int32GetDatum(-1)));
+		total = interval->time / (double) USECS_PER_SEC +
+				interval->day * (double) SECS_PER_DAY +
+				interval->month * 30.0 * SECS_PER_DAY;
+	}
+	if (total < row->least || total > SECONDS_MAX)
+		refuse_value(row, psprintf("Give a time from %d seconds to ten years, "
+								   "such as '7 days'.",
+								   row->least));
+	return (int) total;
+}
+
+static char *
+normalize_text(TenantSetting setting, const char *value)
+{
+	const SettingRow *row = &tenant_settings_table[setting];
+	char *text = plain_text_require(value, row->name, 200);
+	Address address;
+
+	if (setting == SETTING_BASE_URL && strncmp(text, "https://", 8) != 0 &&
+		strncmp(text, "http://", 7) != 0)
+		refuse_value(row, "Give an address that begins with https://.");
+	if (setting == SETTING_FROM_EMAIL && !address_parse(text, &address))
+		refuse_value(row, "Give an e-mail address.");
+	if (setting == SETTING_LOCALE &&
+		(strlen(text) > 10 ||
+		 strspn(text, "abcdefghijklmnopqrstuvwxyz"
+					  "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") != strlen(text)))
+		refuse_value(row, "Give a language, such as en or pt-BR.");
+	return text;
+}
+
+char *
+setting_normalize(TenantSetting setting, const char *value)
+{
+	const SettingRow *row = &tenant_settings_table[setting];
+	bool on;
+
+	switch (row->kind)
+	{
+		case SECONDS:
+			return psprintf("%d", parse_seconds(row, value));
+		case SWITCH:
+			if (!parse_bool(value, &on))
+				refuse_value(row, "Give on or off.");
+			return pstrdup(on ? "on" : "off");
+		case TEXT:
+			return normalize_text(setting, value);
+	}
+	return NULL;
+}
+
+char *
+setting_show(TenantSetting setting, Jsonb *settings)
+{
+	int seconds;
+	Interval interval = {0};
+
+	switch (tenant_settings_table[setting].kind)
+	{
+		case SECONDS:
+			seconds = setting_seconds(setting, settings);
+			interval.day = seconds / SECS_PER_DAY;
+			interval.time = (seconds % SECS_PER_DAY) * USECS_PER_SEC;
+			return DatumGetCString(DirectFunctionCall1(
+				interval_out, IntervalPGetDatum(&interval)));
+		case SWITCH:
+			return pstrdup(setting_on(setting, settings) ? "on" : "off");
+		case TEXT:
+			return setting_text(setting, settings);
+	}
+	return NULL;
+}
+
+/*
+ * The setting of this name and kind, for the views.
+ */
+static TenantSetting
+setting_of_kind(const char *name, SettingKind kind)
+{
+	TenantSetting setting = setting_require(name);
+
+	if (tenant_settings_table[setting].kind != kind)
+		elog(ERROR, "setting \"%s\" is of another kind", name);
+	return setting;
 }
 
 /*
@@ -178,7 +303,7 @@ effective_seconds(PG_FUNCTION_ARGS)
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 
 	PG_RETURN_INT32(
-		setting_seconds(find_setting(name, SECONDS), PG_GETARG_JSONB_P(0)));
+		setting_seconds(setting_of_kind(name, SECONDS), PG_GETARG_JSONB_P(0)));
 }
 
 PG_FUNCTION_INFO_V1(effective_switch);
@@ -188,7 +313,7 @@ effective_switch(PG_FUNCTION_ARGS)
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 
 	PG_RETURN_BOOL(
-		setting_on(find_setting(name, SWITCH), PG_GETARG_JSONB_P(0)));
+		setting_on(setting_of_kind(name, SWITCH), PG_GETARG_JSONB_P(0)));
 }
 
 static void

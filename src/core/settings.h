@@ -40,6 +40,30 @@ typedef enum TenantSetting
 	SETTING_COUNT
 } TenantSetting;
 
+/* The setting of this name; raises 22023 when there is none. */
+extern TenantSetting setting_require(const char *name);
+
+/* Who may change it for a tenant. */
+typedef enum SettingKeeper
+{
+	KEPT_BY_ADMIN,
+	KEPT_BY_OWNER,
+	KEPT_BY_OPERATOR
+} SettingKeeper;
+
+extern SettingKeeper setting_keeper(TenantSetting setting);
+
+extern const char *setting_name(TenantSetting setting);
+
+/* The text to store for a value that someone typed: times may be written as
+ * an interval ("7 days") or with a unit ("7d"), switches as any boolean.
+ * Raises 22023 for a value that does not fit. */
+extern char *setting_normalize(TenantSetting setting, const char *value);
+
+/* The effective value in words: a time as an interval, a switch as on or off.
+ */
+extern char *setting_show(TenantSetting setting, Jsonb *tenant_settings);
+
 /* The effective value: the tenant's where its settings (NULL allowed) name
  * it, else the server's. Times are in seconds. Text is palloc'd. */
 extern int setting_seconds(TenantSetting setting, Jsonb *tenant_settings);

@@ -211,6 +211,7 @@ invite_user(PG_FUNCTION_ARGS)
 	expires_at = expiry_argument(fcinfo, 4, &tenant, send_at);
 	caller_lock(&caller, ROLE_ADMIN);
 	check_role(&caller, &tenant, role);
+	tenant_require_domain(&tenant, &address);
 	if (account_find(&address, &account) &&
 		membership_exists(&caller.tenant_id, &account.user_id))
 		refuse_member();

@@ -151,7 +151,7 @@ CREATE FUNCTION usermgmt.invite_user(email text, role text DEFAULT NULL, workspa
 	RETURNS usermgmt.invitations
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.invite_user(text, text, jsonb, text, interval, timestamptz, text) IS 'An admin invites a person by e-mail, role member by default, never above the own role; 22023, UM002, UM032, UM033, UM038, UM040, UM041, 42501.';
+COMMENT ON FUNCTION usermgmt.invite_user(text, text, jsonb, text, interval, timestamptz, text) IS 'An admin invites a person by e-mail, role member by default, never above the own role; 22023, UM002, UM032, UM033, UM034, UM038, UM040, UM041, 42501.';
 
 CREATE FUNCTION usermgmt.resend_invitation(invitation_id uuid, extend boolean DEFAULT NULL) RETURNS usermgmt.invitations
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

@@ -16,7 +16,7 @@
 #include "core/errors.h"
 #include "core/installation.h"
 #include "core/spi_query.h"
-#include "member/member.h"
+#include "member/target.h"
 #include "tenant/tenant.h"
 
 SPI_QUERY(insert_membership,
@@ -112,8 +112,8 @@ membership_require(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id)
 		refuse_unknown();
 }
 
-static void
-refuse_inactive(void)
+void
+member_refuse_inactive(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_UM_NOT_ACTIVE), errmsg("the member is not active"),
@@ -133,7 +133,7 @@ membership_require_active(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id)
 		0)
 		refuse_unknown();
 	if (!row_is_active(spi_row(0)))
-		refuse_inactive();
+		member_refuse_inactive();
 }
 
 static void
@@ -160,18 +160,8 @@ caller_lock(Caller *caller, MemberRole least)
 		refuse_role(least);
 }
 
-/* A member that is about to change, under all locks. */
-typedef struct Target
-{
-	Caller caller;
-	pg_uuid_t user_id;
-	MemberRole role;
-	bool active;
-	int32 owner_count; /* of the tenant */
-} Target;
-
-static Target
-lock_target(FunctionCallInfo fcinfo)
+Target
+member_lock_target(FunctionCallInfo fcinfo)
 {
 	Target target = {.caller = caller_require(ROLE_ADMIN)};
 
@@ -189,8 +179,8 @@ lock_target(FunctionCallInfo fcinfo)
 	return target;
 }
 
-static Datum
-show(FunctionCallInfo fcinfo, const Target *target)
+Datum
+member_show(FunctionCallInfo fcinfo, const Target *target)
 {
 	audit_operation_end();
 	spi_run(show_member, ARG_UUID(target->caller.tenant_id),
@@ -211,12 +201,12 @@ change_role(PG_FUNCTION_ARGS)
 	Target target;
 
 	SPI_connect();
-	target = lock_target(fcinfo);
+	target = member_lock_target(fcinfo);
 	if ((role == ROLE_OWNER || target.role == ROLE_OWNER) &&
 		target.caller.role < ROLE_OWNER)
 		refuse_role(ROLE_OWNER);
 	if (!target.active)
-		refuse_inactive();
+		member_refuse_inactive();
 	if (target.role == ROLE_OWNER && role != ROLE_OWNER &&
 		target.owner_count == 1)
 		refuse_last_owner();
@@ -224,7 +214,7 @@ change_role(PG_FUNCTION_ARGS)
 	if (role != target.role)
 		spi_run(set_role, ARG_UUID(target.caller.tenant_id),
 				ARG_UUID(target.user_id), ARG_TEXT(role_name(role)));
-	return show(fcinfo, &target);
+	return member_show(fcinfo, &target);
 }
 
 PG_FUNCTION_INFO_V1(deactivate_user);
@@ -235,7 +225,7 @@ deactivate_user(PG_FUNCTION_ARGS)
 	Target target;
 
 	SPI_connect();
-	target = lock_target(fcinfo);
+	target = member_lock_target(fcinfo);
 	if (target.role == ROLE_OWNER)
 		ereport(ERROR, (errcode(ERRCODE_UM_OWNER_PROTECTED),
 						errmsg("an owner can not be deactivated"),
@@ -251,7 +241,7 @@ deactivate_user(PG_FUNCTION_ARGS)
 							 ? &target.caller.actor->user_id
 							 : NULL),
 			ARG_TEXT(reason));
-	return show(fcinfo, &target);
+	return member_show(fcinfo, &target);
 }
 
 PG_FUNCTION_INFO_V1(reactivate_user);
@@ -261,11 +251,11 @@ reactivate_user(PG_FUNCTION_ARGS)
 	Target target;
 
 	SPI_connect();
-	target = lock_target(fcinfo);
+	target = member_lock_target(fcinfo);
 	if (target.active)
 		ereport(ERROR, (errcode(ERRCODE_UM_WRONG_STATE),
 						errmsg("the member is active already")));
 	spi_run(reactivate, ARG_UUID(target.caller.tenant_id),
 			ARG_UUID(target.user_id));
-	return show(fcinfo, &target);
+	return member_show(fcinfo, &target);
 }

@@ -103,8 +103,14 @@ CREATE FUNCTION usermgmt.reactivate_user(user_id uuid) RETURNS usermgmt.members
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.reactivate_user(uuid) IS 'An admin gives a deactivated member access again; earlier sessions stay dead; UM002, UM036.';
 
+CREATE FUNCTION usermgmt.transfer_ownership(new_owner_id uuid, reason text DEFAULT NULL) RETURNS usermgmt.members
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.transfer_ownership(uuid, text) IS 'The primary owner hands the tenant to another active member and becomes admin; 22023, UM002, UM037, 42501.';
+
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('application', 'function', 'change_role'),
+	('application', 'function', 'transfer_ownership'),
 	('application', 'function', 'deactivate_user'),
 	('application', 'function', 'reactivate_user'),
 	('application', 'relation', 'members'),

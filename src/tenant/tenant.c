@@ -96,6 +96,14 @@ tenant_require_open(const Tenant *tenant)
 						errmsg("the tenant is suspended"), errhidestmt(true)));
 }
 
+void
+refuse_slug(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION), errmsg("the slug is taken"),
+			 errhint("Choose another slug.")));
+}
+
 /*
  * For an operator: work in this tenant until disconnect.
  */

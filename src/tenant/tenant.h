@@ -7,6 +7,8 @@
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
+#include "core/address.h"
+
 typedef struct Tenant
 {
 	pg_uuid_t tenant_id;
@@ -32,6 +34,12 @@ extern bool tenant_find(const char *slug_or_id, pg_uuid_t *tenant_id);
 
 /* Raises UM041 when the tenant is suspended. */
 extern void tenant_require_open(const Tenant *tenant);
+
+/* Raises UM034 unless people of the address's domain may be invited. */
+extern void tenant_require_domain(const Tenant *tenant, const Address *address);
+
+/* Raises 23505: another tenant has the slug. */
+extern void refuse_slug(void) pg_attribute_noreturn();
 
 extern void tenant_init(void);
 

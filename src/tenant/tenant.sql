@@ -58,6 +58,32 @@ COMMENT ON COLUMN usermgmt.tenants.created_at IS 'When it was created.';
 COMMENT ON COLUMN usermgmt.tenants.suspended_at IS 'Since when nobody is admitted.';
 COMMENT ON COLUMN usermgmt.tenants.suspend_reason IS 'Why.';
 
+CREATE TABLE usermgmt.invite_domain (
+	tenant_id uuid NOT NULL REFERENCES usermgmt.tenant,
+	domain text NOT NULL CONSTRAINT a_domain_is_in_lower_case CHECK (domain COLLATE "C" ~ '^[.]?[a-z0-9.-]+$'),
+	PRIMARY KEY (tenant_id, domain)
+);
+COMMENT ON TABLE usermgmt.invite_domain IS 'E-mail domains that may be invited to a tenant (a leading dot: their subdomains); none listed allows all.';
+SELECT usermgmt.audit_attach('usermgmt.invite_domain', '{invite_domain,domain}');
+
+CREATE VIEW usermgmt.invite_domains WITH (security_barrier) AS
+	SELECT tenant_id, domain
+	FROM usermgmt.invite_domain
+	WHERE tenant_id = usermgmt.current_tenant_id() AND usermgmt.has_role('admin');
+COMMENT ON VIEW usermgmt.invite_domains IS 'The e-mail domains that may be invited to the present tenant, for its admins; none listed allows all.';
+COMMENT ON COLUMN usermgmt.invite_domains.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.invite_domains.domain IS 'The domain; with a leading dot, its subdomains.';
+
+CREATE FUNCTION usermgmt.allow_invite_domain(domain text) RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.allow_invite_domain(text) IS 'An admin allows invitations to this e-mail domain, or with a leading dot to its subdomains; 22023.';
+
+CREATE FUNCTION usermgmt.disallow_invite_domain(domain text) RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.disallow_invite_domain(text) IS 'An admin takes an e-mail domain off the list; 22023, UM002.';
+
 CREATE FUNCTION usermgmt.use_tenant(tenant text) RETURNS uuid
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
@@ -69,9 +95,50 @@ CREATE FUNCTION usermgmt.create_tenant(slug text, name text, owner_email text, o
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.create_tenant(text, text, text, text) IS 'Creates a tenant with its first owner, and mails the owner a link to choose a password; 23505 when the slug is taken.';
 
+CREATE FUNCTION usermgmt.update_tenant(name text DEFAULT NULL, slug text DEFAULT NULL, branding jsonb DEFAULT NULL)
+	RETURNS usermgmt.tenants
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.update_tenant(text, text, jsonb) IS 'An admin changes name, slug or branding of the tenant; NULL leaves it; 22023, 23505.';
+
+CREATE FUNCTION usermgmt.set_tenant_setting(name text, value text) RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.set_tenant_setting(text, text) IS 'An admin overrides a server-wide setting for the tenant; some only an owner or an operator may; 22023, 42501.';
+
+CREATE FUNCTION usermgmt.reset_tenant_setting(name text) RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.reset_tenant_setting(text) IS 'The server-wide setting holds for the tenant again; 22023, 42501.';
+
+CREATE FUNCTION usermgmt.tenant_setting(name text) RETURNS text
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.tenant_setting(text) IS 'The value that holds for the tenant: its own, else the server''s; times as intervals, switches as on or off; 22023.';
+
+CREATE FUNCTION usermgmt.suspend_tenant(reason text) RETURNS usermgmt.tenants
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.suspend_tenant(text) IS 'An operator closes the selected tenant to everybody and ends its sessions; UM036.';
+
+CREATE FUNCTION usermgmt.resume_tenant() RETURNS usermgmt.tenants
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.resume_tenant() IS 'An operator opens the selected tenant again; UM036.';
+
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('operator', 'function', 'use_tenant'),
 	('operator', 'function', 'create_tenant'),
+	('operator', 'function', 'suspend_tenant'),
+	('operator', 'function', 'resume_tenant'),
+	('application', 'function', 'update_tenant'),
+	('application', 'function', 'allow_invite_domain'),
+	('application', 'function', 'disallow_invite_domain'),
+	('application', 'relation', 'invite_domains'),
+	('operator', 'relation', 'invite_domain'),
+	('application', 'function', 'set_tenant_setting'),
+	('application', 'function', 'reset_tenant_setting'),
+	('application', 'function', 'tenant_setting'),
 	('operator', 'relation', 'tenant_detail'),
 	('operator', 'relation', 'tenant'),
 	('application', 'relation', 'tenants');
