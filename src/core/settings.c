@@ -28,13 +28,6 @@ int hash_wait;
 int mail_retry_after;
 int password_min_length;
 
-typedef enum SettingKind
-{
-	SECONDS,
-	SWITCH,
-	TEXT
-} SettingKind;
-
 typedef struct SettingRow
 {
 	const char *name;
@@ -53,7 +46,6 @@ typedef struct SettingRow
 #define MINUTE 60
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
-#define SECONDS_MAX (3650.0 * DAY)
 
 /* clang-format off */
 static SettingRow tenant_settings_table[SETTING_COUNT] = {
@@ -88,12 +80,10 @@ static SettingRow tenant_settings_table[SETTING_COUNT] = {
 };
 /* clang-format on */
 
-/*
- * The tenant's own value as text, or NULL.
- */
-static char *
-own_value(const SettingRow *row, Jsonb *settings)
+char *
+setting_own(TenantSetting setting, Jsonb *settings)
 {
+	const SettingRow *row = &tenant_settings_table[setting];
 	JsonbValue value;
 
 	if (settings == NULL || !JB_ROOT_IS_OBJECT(settings) ||
@@ -118,7 +108,7 @@ int
 setting_seconds(TenantSetting setting, Jsonb *settings)
 {
 	const SettingRow *row = &tenant_settings_table[setting];
-	char *own = own_value(row, settings);
+	char *own = setting_own(setting, settings);
 	int seconds;
 
 	Assert(row->kind == SECONDS);
@@ -132,7 +122,7 @@ bool
 setting_on(TenantSetting setting, Jsonb *settings)
 {
 	const SettingRow *row = &tenant_settings_table[setting];
-	char *own = own_value(row, settings);
+	char *own = setting_own(setting, settings);
 	bool on;
 
 	Assert(row->kind == SWITCH);
@@ -145,7 +135,7 @@ char *
 setting_text(TenantSetting setting, Jsonb *settings)
 {
 	const SettingRow *row = &tenant_settings_table[setting];
-	char *own = own_value(row, settings);
+	char *own = setting_own(setting, settings);
 
 	Assert(row->kind == TEXT);
 	return own != NULL ? own : pstrdup(row->text);
@@ -182,102 +172,16 @@ setting_name(TenantSetting setting)
 	return tenant_settings_table[setting].name;
 }
 
-static void
-refuse_value(const SettingRow *row, const char *hint)
+SettingKind
+setting_kind(TenantSetting setting)
 {
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("the value does not fit the setting %s", row->name),
-					errhint("%s", hint)));
+	return tenant_settings_table[setting].kind;
 }
 
-/*
- * A time, written with a unit ("7d") or as an interval ("7 days"), in seconds.
- */
-static int
-parse_seconds(const SettingRow *row, const char *value)
+int
+setting_least(TenantSetting setting)
 {
-	int seconds;
-	Interval *interval;
-	double total;
-
-	if (parse_int(value, &seconds, GUC_UNIT_S, NULL))
-		total = seconds;
-	else
-	{
-		interval = DatumGetIntervalP(DirectFunctionCall3(
-			interval_in, CStringGetDatum(value), ObjectIdGetDatum(InvalidOid),
-			Int32GetDatum(-1)));
-		total = interval->time / (double) USECS_PER_SEC +
-				interval->day * (double) SECS_PER_DAY +
-				interval->month * 30.0 * SECS_PER_DAY;
-	}
-	if (total < row->least || total > SECONDS_MAX)
-		refuse_value(row, psprintf("Give a time from %d seconds to ten years, "
-								   "such as '7 days'.",
-								   row->least));
-	return (int) total;
-}
-
-static char *
-normalize_text(TenantSetting setting, const char *value)
-{
-	const SettingRow *row = &tenant_settings_table[setting];
-	char *text = plain_text_require(value, row->name, 200);
-	Address address;
-
-	if (setting == SETTING_BASE_URL && strncmp(text, "https://", 8) != 0 &&
-		strncmp(text, "http://", 7) != 0)
-		refuse_value(row, "Give an address that begins with https://.");
-	if (setting == SETTING_FROM_EMAIL && !address_parse(text, &address))
-		refuse_value(row, "Give an e-mail address.");
-	if (setting == SETTING_LOCALE &&
-		(strlen(text) > 10 ||
-		 strspn(text, "abcdefghijklmnopqrstuvwxyz"
-					  "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") != strlen(text)))
-		refuse_value(row, "Give a language, such as en or pt-BR.");
-	return text;
-}
-
-char *
-setting_normalize(TenantSetting setting, const char *value)
-{
-	const SettingRow *row = &tenant_settings_table[setting];
-	bool on;
-
-	switch (row->kind)
-	{
-		case SECONDS:
-			return psprintf("%d", parse_seconds(row, value));
-		case SWITCH:
-			if (!parse_bool(value, &on))
-				refuse_value(row, "Give on or off.");
-			return pstrdup(on ? "on" : "off");
-		case TEXT:
-			return normalize_text(setting, value);
-	}
-	return NULL;
-}
-
-char *
-setting_show(TenantSetting setting, Jsonb *settings)
-{
-	int seconds;
-	Interval interval = {0};
-
-	switch (tenant_settings_table[setting].kind)
-	{
-		case SECONDS:
-			seconds = setting_seconds(setting, settings);
-			interval.day = seconds / SECS_PER_DAY;
-			interval.time = (seconds % SECS_PER_DAY) * USECS_PER_SEC;
-			return DatumGetCString(DirectFunctionCall1(
-				interval_out, IntervalPGetDatum(&interval)));
-		case SWITCH:
-			return pstrdup(setting_on(setting, settings) ? "on" : "off");
-		case TEXT:
-			return setting_text(setting, settings);
-	}
-	return NULL;
+	return tenant_settings_table[setting].least;
 }
 
 /*

@@ -21,6 +21,13 @@ extern int hash_wait;			/* milliseconds */
 extern int mail_retry_after;	/* seconds */
 extern int password_min_length; /* octets */
 
+typedef enum SettingKind
+{
+	SECONDS,
+	SWITCH,
+	TEXT
+} SettingKind;
+
 typedef enum TenantSetting
 {
 	SETTING_INVITATION_TTL,
@@ -54,11 +61,22 @@ typedef enum SettingKeeper
 extern SettingKeeper setting_keeper(TenantSetting setting);
 
 extern const char *setting_name(TenantSetting setting);
+extern SettingKind setting_kind(TenantSetting setting);
+
+/* The least seconds that a time setting may have. */
+extern int setting_least(TenantSetting setting);
 
 /* The text to store for a value that someone typed: times may be written as
  * an interval ("7 days") or with a unit ("7d"), switches as any boolean.
  * Raises 22023 for a value that does not fit. */
 extern char *setting_normalize(TenantSetting setting, const char *value);
+
+/* The tenant's own value as text, palloc'd, or NULL. */
+extern char *setting_own(TenantSetting setting, Jsonb *tenant_settings);
+
+/* Raises 22023 where a tenant's settings hold a value that does not fit; names
+ * that are no settings are left alone. */
+extern void settings_check(Jsonb *tenant_settings);
 
 /* The effective value in words: a time as an interval, a switch as on or off.
  */

@@ -10,6 +10,7 @@
 #include "core/actor.h"
 #include "core/errors.h"
 #include "core/installation.h"
+#include "core/settings.h"
 #include "core/spi_query.h"
 #include "core/transition.h"
 #include "core/uuid.h"
@@ -149,10 +150,23 @@ tenant_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+/*
+ * BEFORE trigger: a tenant opens once, and its settings are ones that fit.
+ */
 PG_FUNCTION_INFO_V1(tenant_guard);
 Datum
 tenant_guard(PG_FUNCTION_ARGS)
 {
+	TriggerData *trigger =
+		trigger_require(fcinfo, TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW);
+	SpiRow row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event)
+					 ? trigger_new_row(trigger)
+					 : trigger_row(trigger);
+	bool isnull;
+	Datum settings = row_datum(row, "settings", &isnull);
+
+	if (!isnull)
+		settings_check(DatumGetJsonbP(settings));
 	return transition_guard(fcinfo, transitions, true);
 }
 

@@ -20,8 +20,8 @@ SELECT usermgmt.audit_attach('usermgmt.tenant', '{tenant,tenant_id,ignore:owner_
 
 CREATE FUNCTION usermgmt.tenant_guard() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.tenant_guard() IS 'Trigger: a tenant opens once, when it has an owner.';
-CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF state ON usermgmt.tenant
+COMMENT ON FUNCTION usermgmt.tenant_guard() IS 'Trigger: a tenant opens once, when it has an owner, and its settings are ones that fit.';
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF state, settings ON usermgmt.tenant
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.tenant_guard();
 
 CREATE FUNCTION usermgmt.tenant_changed() RETURNS trigger

@@ -179,5 +179,20 @@ UPDATE usermgmt.tenant SET settings = '{"license_window": "48h"}' WHERE tenant_i
 SELECT is((SELECT licensed_now FROM usermgmt.member_statistics), 2, 'S3.38 which is a setting');
 SELECT is(pg_temp.act('carol@acme.test', 'SELECT count(*) FROM usermgmt.member_statistics'), '0', 'S3.1 a member sees no statistics');
 
+-- Handing the tenant over (S3.35).
+SELECT pg_temp.tenant('handover') AS handover_id \gset
+SELECT pg_temp.join('hugo@handover.test') AS hugo \gset
+SELECT pg_temp.join('ines@handover.test', 'admin') AS ines \gset
+SELECT is(pg_temp.try(format('SELECT pg_temp.act(%L, %L)', 'ines@handover.test', format('SELECT role FROM usermgmt.transfer_ownership(%L)', :'ines'))), '42501', 'S3.35 only the primary owner hands the tenant over');
+SELECT is(pg_temp.try(format('SELECT pg_temp.act(%L, %L)', 'owner@handover.test', format('SELECT role FROM usermgmt.transfer_ownership(%L)', :'owner'))), 'UM002', 'complaint 8 not to somebody of another tenant');
+SELECT usermgmt.deactivate_user(:'ines') AS x \gset
+SELECT is(pg_temp.try(format('SELECT pg_temp.act(%L, %L)', 'owner@handover.test', format('SELECT role FROM usermgmt.transfer_ownership(%L)', :'ines'))), 'UM037', 'complaint 8 not to a deactivated member');
+SELECT is(pg_temp.try(format('SELECT pg_temp.act(%L, %L)', 'owner@handover.test', format('SELECT usermgmt.transfer_ownership(%L)', (SELECT user_id FROM person WHERE email = 'owner@handover.test')))), '22023', 'complaint 8 not to oneself');
+SELECT is(pg_temp.act('owner@handover.test', format($$SELECT role || ' ' || is_primary_owner FROM usermgmt.transfer_ownership(%L, 'retires')$$, :'hugo')), 'owner true', 'S3.35 but to any active member');
+SELECT results_eq(format('SELECT email, role, is_primary_owner FROM usermgmt.member_detail WHERE tenant_id = %L ORDER BY email', :'handover_id'),
+	$$VALUES ('hugo@handover.test', 'owner', true), ('ines@handover.test', 'admin', false), ('owner@handover.test', 'admin', false)$$, 'S3.35 C8 the old owner is admin then, and there is one primary owner');
+SELECT is((SELECT owner_count FROM usermgmt.tenant WHERE tenant_id = :'handover_id'), 1, 'C8 the tenant has an owner throughout');
+SELECT is((SELECT count(*) FROM usermgmt.audit_event WHERE tenant_id = :'handover_id' AND action = 'user.role_changed' AND reason = 'retires'), 2::bigint, 'S3.15 both changes of role carry the reason');
+
 SELECT * FROM finish();
 ROLLBACK;

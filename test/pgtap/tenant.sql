@@ -79,5 +79,50 @@ SELECT is((SELECT outcome FROM usermgmt.log_in('bob@mine.test', 'secret of bob@m
 SELECT is(pg_temp.try(format('SELECT usermgmt.use_session(%L)', token)), 'UM001', 'S0.11 but a session from before stays dead') FROM person WHERE email = 'bob@mine.test';
 SELECT is((SELECT outcome FROM usermgmt.accept_invitation(:'ian_token', 'ians long password')), 'ok', 'and its invitations are accepted again');
 
+-- Settings of a tenant: its own, else the server's.
+SELECT pg_temp.tenant('omega') AS omega_id \gset
+SELECT is(usermgmt.tenant_setting('invitation_ttl'), '7 days', 'C1 the server''s setting holds for a tenant without its own');
+SELECT is(pg_temp.act('owner@omega.test', $$SELECT usermgmt.set_tenant_setting('invitation_ttl', '3 days')::text$$), '', 'C1 an admin overrides it for the tenant');
+SELECT is(usermgmt.tenant_setting('invitation_ttl'), '3 days', 'C1 and it holds');
+SELECT is((SELECT expires_at - created_at FROM usermgmt.invite_user('ttl@omega.test')), interval '3 days', 'C1 an invitation of the tenant lives by it');
+SELECT is((SELECT expires_at - created_at FROM usermgmt.invite_user('ttl2@omega.test', expires_in => '2 hours')), interval '2 hours', 'C1 and a single one by its own');
+SELECT usermgmt.reset_tenant_setting('invitation_ttl') AS x \gset
+SELECT is(usermgmt.tenant_setting('invitation_ttl'), '7 days', 'C1 the server''s holds again after a reset');
+SELECT results_eq($$SELECT usermgmt.set_tenant_setting('session_ttl', v)::text, usermgmt.tenant_setting('session_ttl') FROM (VALUES ('30min'), ('1800'), ('30 minutes'), ('00:30:00')) AS t (v)$$,
+	$$SELECT '', '00:30:00' FROM generate_series(1, 4)$$, 'S4.16 a time is understood with a unit, in seconds and as an interval');
+SELECT is_empty($$SELECT name, value FROM (VALUES ('session_ttl', 'soon'), ('session_ttl', '-1 day'), ('session_ttl', '0'), ('session_ttl', '20 years'), ('session_ttl', NULL), ('invitations_enabled', 'maybe'),
+		('locale', 'x y'), ('base_url', 'javascript:alert(1)'), ('from_email', 'nobody'), ('no_such', 'x'), (NULL, 'x')) AS t (name, value)
+	WHERE pg_temp.try(format('SELECT usermgmt.set_tenant_setting(%L, %L)', name, value)) <> '22023'$$, 'S4.16 a value that does not fit, or another name, is refused');
+SELECT is(pg_temp.try($$UPDATE usermgmt.tenant SET settings = '{"session_ttl": "soon"}' WHERE slug = 'omega'$$), '22023', 'S4.16 also by bare SQL');
+SELECT is(pg_temp.join('adam@omega.test', 'admin') IS NOT NULL, true, 'S1.6 an admin joins');
+SELECT is(pg_temp.act('adam@omega.test', $$SELECT usermgmt.set_tenant_setting('resend_cooldown', '1 minute')::text$$), '', 'S4.16 an admin sets an ordinary setting');
+SELECT is(pg_temp.try(format('SELECT pg_temp.act(%L, %L)', 'adam@omega.test', $$SELECT usermgmt.set_tenant_setting('allow_owner_invitations', 'on')::text$$)), '42501', 'C3 but not whether owners may be invited');
+SELECT is(pg_temp.act('owner@omega.test', $$SELECT usermgmt.set_tenant_setting('allow_owner_invitations', 'on')::text$$), '', 'C3 an owner does');
+SELECT is(pg_temp.try(format('SELECT pg_temp.act(%L, %L)', 'owner@omega.test', $$SELECT usermgmt.set_tenant_setting('base_url', 'https://evil.test')::text$$)), '42501', 'R10 where links lead is not a tenant''s to choose');
+SELECT is(pg_temp.events('tenant.updated', :'omega_id') > 0, true, 'S0.15 changes of settings are in the trail');
+
+-- Name, slug, branding.
+SELECT results_eq($$SELECT name, slug, branding FROM usermgmt.update_tenant(name => 'Omega Ltd', branding => '{"colour": "#336699"}')$$, $$VALUES ('Omega Ltd', 'omega', '{"colour": "#336699"}'::jsonb)$$, 'S4.16 an admin changes name and branding, and what is not named stays');
+SELECT is(pg_temp.try($$SELECT usermgmt.update_tenant(slug => 'acme')$$), '23505', 'S4.16 a slug that is taken is refused');
+SELECT is(pg_temp.try($$SELECT usermgmt.update_tenant(branding => '[]')$$), '22023', 'S4.16 branding is an object');
+
+-- Domains.
+SELECT usermgmt.allow_invite_domain('Example.COM') AS x, usermgmt.allow_invite_domain('.example.org') AS y \gset
+SELECT results_eq($$SELECT a, pg_temp.try(format('SELECT usermgmt.invite_user(%L)', a)) FROM unnest(ARRAY['a@example.com', 'a@EXAMPLE.com', 'a@sub.example.com', 'a@evilexample.com', 'a@example.com.evil.org', 'a@example.org', 'a@sub.example.org', 'a@a.b.example.org', 'a@evilexample.org']) AS a$$,
+	$$VALUES ('a@example.com', 'ok'), ('a@EXAMPLE.com', 'ok'), ('a@sub.example.com', 'UM034'), ('a@evilexample.com', 'UM034'), ('a@example.com.evil.org', 'UM034'), ('a@example.org', 'UM034'), ('a@sub.example.org', 'ok'), ('a@a.b.example.org', 'ok'), ('a@evilexample.org', 'UM034')$$,
+	'S1.5 complaint 11 only listed domains are invited, subdomains only with a leading dot');
+SELECT results_eq('SELECT domain FROM usermgmt.invite_domains ORDER BY domain COLLATE "C"', $$VALUES ('.example.org'), ('example.com')$$, 'S1.5 an admin lists them');
+SELECT usermgmt.disallow_invite_domain('example.com') AS x, usermgmt.disallow_invite_domain('.example.org') AS y \gset
+SELECT is(pg_temp.try($$SELECT usermgmt.invite_user('a@anywhere.test')$$), 'ok', 'S1.5 an empty list allows all');
+SELECT is(pg_temp.try($$SELECT usermgmt.disallow_invite_domain('example.com')$$), 'UM002', 'S1.5 a domain that is not listed can not be taken off');
+SELECT is_empty($$SELECT d FROM unnest(ARRAY['', 'nodot', 'a b.test', '@example.com', '*.example.com', 'exa_mple.com', NULL]) AS d WHERE pg_temp.try(format('SELECT usermgmt.allow_invite_domain(%L)', d)) <> '22023'$$, 'S1.5 what is no domain is refused');
+
+-- Suspension by function.
+SELECT is(pg_temp.try(format('SELECT pg_temp.act(%L, %L)', 'owner@omega.test', $$SELECT status FROM usermgmt.suspend_tenant('x')$$)), '42501', 'S0.18 an owner does not suspend the tenant');
+SELECT is((SELECT status FROM usermgmt.suspend_tenant('unpaid')), 'suspended', 'D13 an operator suspends it');
+SELECT is((SELECT count(*) FROM usermgmt.session WHERE tenant_id = :'omega_id' AND state = 'open'), 0::bigint, 'D13 and no session is left');
+SELECT is(pg_temp.try($$SELECT usermgmt.suspend_tenant('again')$$), 'UM036', 'D13 a second time it is suspended already');
+SELECT is((SELECT status FROM usermgmt.resume_tenant()), 'active', 'D13 and resumed');
+
 SELECT * FROM finish();
 ROLLBACK;

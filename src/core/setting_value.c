@@ -1,0 +1,138 @@
+/*
+ * setting_value.c
+ *	  A tenant setting as people write it, and as they read it.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/guc.h"
+
+#include "core/address.h"
+#include "core/settings.h"
+
+#define SECONDS_MAX (3650.0 * SECS_PER_DAY)
+
+static void
+refuse_value(TenantSetting setting, const char *hint)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("the value does not fit the setting %s",
+						   setting_name(setting)),
+					errhint("%s", hint)));
+}
+
+/*
+ * The seconds of an interval such as "7 days", or -1 when it is none.
+ */
+static double
+interval_seconds(const char *value)
+{
+	char work[MAXDATELEN];
+	char *fields[MAXDATEFIELDS];
+	int types[MAXDATEFIELDS];
+	int count;
+	int type;
+	struct pg_itm_in found;
+
+	if (ParseDateTime(value, work, sizeof(work), fields, types, MAXDATEFIELDS,
+					  &count) != 0 ||
+		DecodeInterval(fields, types, count, INTERVAL_FULL_RANGE, &type,
+					   &found) != 0 ||
+		type != DTK_DELTA)
+		return -1;
+	return found.tm_usec / (double) USECS_PER_SEC +
+		   found.tm_mday * (double) SECS_PER_DAY +
+		   (found.tm_mon + found.tm_year * 12.0) * 30 * SECS_PER_DAY;
+}
+
+/*
+ * A time, written with a unit ("7d") or as an interval, in seconds.
+ */
+static int
+parse_seconds(TenantSetting setting, const char *value)
+{
+	int seconds;
+	double total = parse_int(value, &seconds, GUC_UNIT_S, NULL)
+					   ? seconds
+					   : interval_seconds(value);
+
+	if (total < setting_least(setting) || total > SECONDS_MAX)
+		refuse_value(setting,
+					 psprintf("Give a time from %d seconds to ten years, "
+							  "such as '7 days'.",
+							  setting_least(setting)));
+	return (int) total;
+}
+
+static char *
+normalize_text(TenantSetting setting, const char *value)
+{
+	char *text = plain_text_require(value, setting_name(setting), 200);
+	Address address;
+
+	if (setting == SETTING_BASE_URL && strncmp(text, "https://", 8) != 0 &&
+		strncmp(text, "http://", 7) != 0)
+		refuse_value(setting, "Give an address that begins with https://.");
+	if (setting == SETTING_FROM_EMAIL && !address_parse(text, &address))
+		refuse_value(setting, "Give an e-mail address.");
+	if (setting == SETTING_LOCALE &&
+		(strlen(text) > 10 ||
+		 strspn(text, "abcdefghijklmnopqrstuvwxyz"
+					  "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") != strlen(text)))
+		refuse_value(setting, "Give a language, such as en or pt-BR.");
+	return text;
+}
+
+char *
+setting_normalize(TenantSetting setting, const char *value)
+{
+	bool on;
+
+	switch (setting_kind(setting))
+	{
+		case SECONDS:
+			return psprintf("%d", parse_seconds(setting, value));
+		case SWITCH:
+			if (!parse_bool(value, &on))
+				refuse_value(setting, "Give on or off.");
+			return pstrdup(on ? "on" : "off");
+		case TEXT:
+			return normalize_text(setting, value);
+	}
+	return NULL;
+}
+
+char *
+setting_show(TenantSetting setting, Jsonb *settings)
+{
+	int seconds;
+	Interval interval = {0};
+
+	switch (setting_kind(setting))
+	{
+		case SECONDS:
+			seconds = setting_seconds(setting, settings);
+			interval.day = seconds / SECS_PER_DAY;
+			interval.time = (seconds % SECS_PER_DAY) * USECS_PER_SEC;
+			return DatumGetCString(DirectFunctionCall1(
+				interval_out, IntervalPGetDatum(&interval)));
+		case SWITCH:
+			return pstrdup(setting_on(setting, settings) ? "on" : "off");
+		case TEXT:
+			return setting_text(setting, settings);
+	}
+	return NULL;
+}
+
+void
+settings_check(Jsonb *tenant_settings)
+{
+	for (TenantSetting setting = 0; setting < SETTING_COUNT; setting++)
+	{
+		char *own = setting_own(setting, tenant_settings);
+
+		if (own != NULL)
+			setting_normalize(setting, own);
+	}
+}
