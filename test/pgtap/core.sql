@@ -241,7 +241,9 @@ INSERT INTO good VALUES
 	('workspaces', $$'{}'$$), ('expires_in', $$'1 day'$$), ('send_at', 'NULL'), ('extend', 'false'), ('scope', $$'transaction'$$),
 	('worker', $$'test'$$), ('max_messages', '1'), ('max_events', '1'), ('fence', '1'), ('reply', $$'250 ok'$$), ('permanent', 'false'),
 	('message_id_header', $$'<00000000-0000-7000-8000-000000000000@localhost>'$$), ('recipient', $$'good@good.test'$$),
-	('status', $$'5.1.1'$$), ('detail', $$'good'$$),
+	('status', $$'5.1.1'$$), ('detail', $$'good'$$), ('branding', $$'{}'$$), ('domain', $$'good.test'$$), ('value', $$'1 day'$$),
+	('set_tenant_setting.name', $$'session_ttl'$$), ('reset_tenant_setting.name', $$'session_ttl'$$), ('tenant_setting.name', $$'session_ttl'$$),
+	('new_owner_id', quote_literal(pg_temp.id_of('bob@acme.test'))),
 	('message_id', $$'00000000-0000-7000-8000-000000000000'$$), ('event_id', 'NULL'),
 	('user_id', quote_literal(pg_temp.id_of('bob@acme.test'))), ('invitation_id', quote_literal(pg_temp.invite('carol@acme.test'))),
 	('token', quote_literal(pg_temp.token_of(pg_temp.invite('dave@acme.test'))));
@@ -294,7 +296,8 @@ SELECT set_eq($$SELECT function, argument, outcome FROM attempt WHERE outcome <>
 SELECT set_eq(
 	$$SELECT function, argument, kind FROM attempt WHERE outcome = 'ok' AND kind <> 'null' AND function <> 'log_in' AND function NOT LIKE 'outbox_%'$$,
 	$$SELECT f, a, 'empty' FROM (VALUES ('create_tenant', 'owner_name'), ('invite_user', 'name'), ('invite_user', 'message'), ('accept_invitation', 'name'),
-			('change_role', 'reason'), ('deactivate_user', 'reason'), ('revoke_invitation', 'reason')) AS optional (f, a)
+			('change_role', 'reason'), ('deactivate_user', 'reason'), ('revoke_invitation', 'reason'), ('transfer_ownership', 'reason')) AS optional (f, a)
+		UNION ALL VALUES ('update_tenant', 'branding', 'odd')
 		UNION ALL SELECT 'accept_invitation', 'user_agent', unnest(ARRAY['empty', 'huge', 'control', 'escape'])
 		UNION ALL SELECT * FROM (VALUES ('accept_invitation', 'password', 'control'), ('reset_password', 'new_password', 'control'), 
 			('events_since', 'event_id', 'unknown'), ('events_since', 'event_id', 'zero'),
