@@ -41,6 +41,15 @@ SPI_QUERY(accept_pending,
 		  " AND tenant_id = $2 AND generation = $3 AND state = 'pending'"
 		  " AND expires_at > $4",
 		  UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID, UUIDOID);
+SPI_QUERY(decline_pending,
+		  "UPDATE usermgmt.invitation SET state = 'declined',"
+		  " declined_at = $4 WHERE invitation_id = $1 AND tenant_id = $2"
+		  " AND generation = $3 AND state = 'pending' AND expires_at > $4",
+		  UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID);
+SPI_QUERY(show_declined,
+		  "SELECT * FROM usermgmt.invitation_detail"
+		  " WHERE invitation_id = $1 AND tenant_id = $2",
+		  UUIDOID, UUIDOID);
 SPI_QUERY(preview,
 		  "SELECT t.name AS tenant_name, t.branding, i.email, i.role,"
 		  " coalesce(a.name, i.invited_by_email) AS inviter_name,"
@@ -311,4 +320,37 @@ Datum
 accept_invitation(PG_FUNCTION_ARGS)
 {
 	return with_hidden_statement(accept_invitation_body, fcinfo);
+}
+
+/*
+ * Whoever has the link may turn it down; no account is needed for that.
+ */
+static Datum
+decline_invitation_body(PG_FUNCTION_ARGS)
+{
+	LinkToken token;
+
+	SPI_connect();
+	begin_writing(fcinfo);
+	token = token_argument(fcinfo);
+	audit_operation(&(AuditOperation){.tenant_id = &token.tenant_id});
+	if (spi_run(decline_pending, ARG_UUID(token.object_id),
+				ARG_UUID(token.tenant_id), ARG_INT(token.generation),
+				ARG_TIME(GetCurrentTimestamp())) == 0)
+	{
+		read_open(&token);
+		elog(ERROR, "the invitation could not be declined");
+	}
+	audit_operation_end();
+	outbox_cancel_subject(&token.tenant_id, &token.object_id, "declined");
+	spi_run(show_declined, ARG_UUID(token.object_id),
+			ARG_UUID(token.tenant_id));
+	return spi_finish_with_row(fcinfo);
+}
+
+PG_FUNCTION_INFO_V1(decline_invitation);
+Datum
+decline_invitation(PG_FUNCTION_ARGS)
+{
+	return with_hidden_statement(decline_invitation_body, fcinfo);
 }

@@ -50,6 +50,10 @@ SPI_QUERY(revoke_pending,
 		  " revoked_by = $4, revoke_reason = $5 WHERE invitation_id = $1"
 		  " AND tenant_id = $2 AND state = 'pending'",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID, UUIDOID, TEXTOID);
+SPI_QUERY(set_pending_role,
+		  "UPDATE usermgmt.invitation SET role = $3 WHERE invitation_id = $1"
+		  " AND tenant_id = $2 AND state = 'pending'",
+		  UUIDOID, UUIDOID, TEXTOID);
 SPI_QUERY(find_invitation,
 		  "SELECT state, email, role, generation, expires_at,"
 		  " queued_at"
@@ -345,5 +349,29 @@ revoke_invitation(PG_FUNCTION_ARGS)
 		elog(ERROR, "the invitation could not be revoked");
 	}
 	outbox_cancel_subject(&caller.tenant_id, &invitation_id, "revoked");
+	return show(fcinfo, &caller, &invitation_id);
+}
+
+/*
+ * The next acceptance gives the new role; mails sent before name the old one.
+ */
+PG_FUNCTION_INFO_V1(change_invitation_role);
+Datum
+change_invitation_role(PG_FUNCTION_ARGS)
+{
+	MemberRole role = role_require(argument_text(fcinfo, 1));
+	char *reason = plain_text(argument_text(fcinfo, 2), "reason", 500, true);
+	pg_uuid_t invitation_id;
+	Caller caller = invitation_begin_change(fcinfo, &invitation_id);
+	Tenant tenant = tenant_read(&caller.tenant_id);
+
+	check_role(&caller, &tenant, role);
+	audit_operation(&(AuditOperation){.reason = reason});
+	if (spi_run(set_pending_role, ARG_UUID(invitation_id),
+				ARG_UUID(caller.tenant_id), ARG_TEXT(role_name(role))) == 0)
+	{
+		invitation_refuse_change(&caller, &invitation_id);
+		elog(ERROR, "the invitation could not be changed");
+	}
 	return show(fcinfo, &caller, &invitation_id);
 }

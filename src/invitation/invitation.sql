@@ -1,4 +1,4 @@
--- pending -> accepted | revoked, and no way back; expired is pending past its time.
+-- pending -> accepted | revoked | declined, and no way back; expired is pending past its time.
 CREATE TABLE usermgmt.invitation (
 	invitation_id uuid NOT NULL,
 	tenant_id uuid NOT NULL REFERENCES usermgmt.tenant,
@@ -7,7 +7,7 @@ CREATE TABLE usermgmt.invitation (
 	name text,
 	role text NOT NULL CHECK (role IN ('owner', 'admin', 'member')),
 	message text,
-	state text NOT NULL CHECK (state IN ('pending', 'accepted', 'revoked')),
+	state text NOT NULL CHECK (state IN ('pending', 'accepted', 'revoked', 'declined')),
 	generation integer NOT NULL DEFAULT 0,
 	invited_by uuid,
 	invited_by_email text,
@@ -19,10 +19,12 @@ CREATE TABLE usermgmt.invitation (
 	revoked_at timestamptz,
 	revoked_by uuid,
 	revoke_reason text,
+	declined_at timestamptz,
 	PRIMARY KEY (invitation_id, tenant_id),
 	CONSTRAINT accepted_says_when CHECK ((state = 'accepted') = (accepted_at IS NOT NULL)),
 	CONSTRAINT accepted_says_by_whom CHECK ((state = 'accepted') = (accepted_by IS NOT NULL)),
 	CONSTRAINT revoked_says_when CHECK ((state = 'revoked') = (revoked_at IS NOT NULL)),
+	CONSTRAINT declined_says_when CHECK ((state = 'declined') = (declined_at IS NOT NULL)),
 	CONSTRAINT only_revoked_says_why CHECK (state = 'revoked' OR (revoked_by IS NULL AND revoke_reason IS NULL))
 );
 COMMENT ON TABLE usermgmt.invitation IS 'Every invitation ever made; its token is derived, never stored, and a raised generation voids earlier links.';
@@ -59,7 +61,8 @@ CREATE VIEW usermgmt.invitation_detail AS
 			AND (i.expires_at <= statement_timestamp()
 				OR i.queued_at <= statement_timestamp()
 					- make_interval(secs => usermgmt.effective_seconds(t.settings, 'resend_cooldown'))) AS can_resend,
-		i.state = 'pending' AS can_revoke
+		i.state = 'pending' AS can_revoke,
+		i.declined_at
 	FROM usermgmt.invitation AS i
 	JOIN usermgmt.tenant AS t ON t.tenant_id = i.tenant_id
 	CROSS JOIN LATERAL (
@@ -85,7 +88,7 @@ COMMENT ON COLUMN usermgmt.invitations.email IS 'Who is invited, as typed.';
 COMMENT ON COLUMN usermgmt.invitations.name IS 'Name of the invited person, or NULL.';
 COMMENT ON COLUMN usermgmt.invitations.role IS 'The role that acceptance gives: owner, admin or member.';
 COMMENT ON COLUMN usermgmt.invitations.workspaces IS 'Workspace roles that acceptance gives, by workspace slug.';
-COMMENT ON COLUMN usermgmt.invitations.status IS 'pending, accepted, expired or revoked.';
+COMMENT ON COLUMN usermgmt.invitations.status IS 'pending, accepted, expired, revoked or declined.';
 COMMENT ON COLUMN usermgmt.invitations.message IS 'The inviter''s words.';
 COMMENT ON COLUMN usermgmt.invitations.invited_by IS 'Who invited; NULL for an operator.';
 COMMENT ON COLUMN usermgmt.invitations.invited_by_email IS 'That person''s address at the time.';
@@ -103,6 +106,7 @@ COMMENT ON COLUMN usermgmt.invitations.delivery IS 'The latest mail: queued, sch
 COMMENT ON COLUMN usermgmt.invitations.delivery_detail IS 'The mail server''s last words about it.';
 COMMENT ON COLUMN usermgmt.invitations.can_resend IS 'Whether resend_invitation() would accept it now.';
 COMMENT ON COLUMN usermgmt.invitations.can_revoke IS 'Whether revoke_invitation() would accept it now.';
+COMMENT ON COLUMN usermgmt.invitations.declined_at IS 'When the invited person declined it.';
 
 CREATE VIEW usermgmt.pending_invitations WITH (security_barrier) AS
 	SELECT * FROM usermgmt.invitation_detail
@@ -133,6 +137,7 @@ COMMENT ON COLUMN usermgmt.pending_invitations.delivery IS 'The latest mail: que
 COMMENT ON COLUMN usermgmt.pending_invitations.delivery_detail IS 'The mail server''s last words about it.';
 COMMENT ON COLUMN usermgmt.pending_invitations.can_resend IS 'Whether resend_invitation() would accept it now.';
 COMMENT ON COLUMN usermgmt.pending_invitations.can_revoke IS 'Whether revoke_invitation() would accept it now.';
+COMMENT ON COLUMN usermgmt.pending_invitations.declined_at IS 'When the invited person declined it.';
 
 CREATE TYPE usermgmt.invitation_preview AS (
 	tenant_name text,
@@ -144,7 +149,7 @@ CREATE TYPE usermgmt.invitation_preview AS (
 	expires_at timestamptz,
 	account_exists boolean
 );
-COMMENT ON TYPE usermgmt.invitation_preview IS 'What a link says before it is used; status is pending, accepted, expired, revoked or superseded.';
+COMMENT ON TYPE usermgmt.invitation_preview IS 'What a link says before it is used; status is pending, accepted, expired, revoked, declined or superseded.';
 
 CREATE FUNCTION usermgmt.invite_user(email text, role text DEFAULT NULL, workspaces jsonb DEFAULT NULL, message text DEFAULT NULL,
 		expires_in interval DEFAULT NULL, send_at timestamptz DEFAULT NULL, name text DEFAULT NULL)
@@ -162,6 +167,16 @@ CREATE FUNCTION usermgmt.revoke_invitation(invitation_id uuid, reason text DEFAU
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.revoke_invitation(uuid, text) IS 'An admin takes an open invitation back, its link and its unsent mail with it; UM002, UM036.';
+
+CREATE FUNCTION usermgmt.change_invitation_role(invitation_id uuid, role text, reason text DEFAULT NULL) RETURNS usermgmt.invitations
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.change_invitation_role(uuid, text, text) IS 'An admin changes the role that acceptance will give, while the invitation is open, never above the own role; UM002, UM036, UM038, 42501.';
+
+CREATE FUNCTION usermgmt.decline_invitation(token text) RETURNS usermgmt.invitations
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.decline_invitation(text) IS 'The invited person turns the invitation down by its link, for good; UM010 to UM014.';
 
 CREATE FUNCTION usermgmt.invitation_link(invitation_id uuid) RETURNS text
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
@@ -223,6 +238,8 @@ INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('application', 'function', 'invite_user'),
 	('application', 'function', 'resend_invitation'),
 	('application', 'function', 'revoke_invitation'),
+	('application', 'function', 'change_invitation_role'),
+	('application', 'function', 'decline_invitation'),
 	('application', 'function', 'invitation_link'),
 	('application', 'function', 'preview_invitation'),
 	('application', 'function', 'accept_invitation'),

@@ -18,6 +18,7 @@
 static const Transition transitions[] = {
 	{"pending", "accept", "accepted", "invitation.accepted", "the person joined"},
 	{"pending", "revoke", "revoked",  "invitation.revoked",	 "the tenant took it back"},
+	{"pending", "decline","declined", "invitation.declined", "the invited person does not want it"},
 	{NULL, NULL, NULL, NULL, NULL}
 };
 /* clang-format on */

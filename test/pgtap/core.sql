@@ -296,7 +296,7 @@ SELECT set_eq($$SELECT function, argument, outcome FROM attempt WHERE outcome <>
 SELECT set_eq(
 	$$SELECT function, argument, kind FROM attempt WHERE outcome = 'ok' AND kind <> 'null' AND function <> 'log_in' AND function NOT LIKE 'outbox_%'$$,
 	$$SELECT f, a, 'empty' FROM (VALUES ('create_tenant', 'owner_name'), ('invite_user', 'name'), ('invite_user', 'message'), ('accept_invitation', 'name'),
-			('change_role', 'reason'), ('deactivate_user', 'reason'), ('revoke_invitation', 'reason'), ('transfer_ownership', 'reason')) AS optional (f, a)
+			('change_role', 'reason'), ('deactivate_user', 'reason'), ('revoke_invitation', 'reason'), ('transfer_ownership', 'reason'), ('change_invitation_role', 'reason')) AS optional (f, a)
 		UNION ALL VALUES ('update_tenant', 'branding', 'odd')
 		UNION ALL SELECT 'accept_invitation', 'user_agent', unnest(ARRAY['empty', 'huge', 'control', 'escape'])
 		UNION ALL SELECT * FROM (VALUES ('accept_invitation', 'password', 'control'), ('reset_password', 'new_password', 'control'), 

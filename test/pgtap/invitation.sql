@@ -196,7 +196,7 @@ SELECT is_empty(
 		WHERE i.state <> n AND pg_temp.try(format('UPDATE usermgmt.invitation SET state = %L, accepted_at = CASE WHEN %L = ''accepted'' THEN now() END,
 			accepted_by = CASE WHEN %L = ''accepted'' THEN gen_random_uuid() END, revoked_at = CASE WHEN %L = ''revoked'' THEN now() END, revoked_by = NULL, revoke_reason = NULL
 			WHERE invitation_id = %L', n, n, n, n, i.invitation_id)) <> 'UM036'$$, 'S0.3 no bare UPDATE leads out of accepted or revoked');
-SELECT is_empty($$SELECT s FROM unnest(ARRAY['expired', 'declined', 'sent', '', NULL]) AS s WHERE pg_temp.try(format('UPDATE usermgmt.invitation SET state = %L WHERE invitation_id = (SELECT invitation_id FROM usermgmt.invitation WHERE state = ''pending'' LIMIT 1)', s)) <> 'UM036'$$,
+SELECT is_empty($$SELECT s FROM unnest(ARRAY['expired', 'sent', '', NULL]) AS s WHERE pg_temp.try(format('UPDATE usermgmt.invitation SET state = %L WHERE invitation_id = (SELECT invitation_id FROM usermgmt.invitation WHERE state = ''pending'' LIMIT 1)', s)) <> 'UM036'$$,
 	'S0.3 nor into a state that is none');
 SELECT is_empty($$SELECT s FROM unnest(ARRAY['accepted', 'revoked']) AS s WHERE pg_temp.try(format('INSERT INTO usermgmt.invitation (invitation_id, tenant_id, email, canonical_email, role, state, created_at, queued_at,
 		expires_at, accepted_at, accepted_by, revoked_at) SELECT gen_random_uuid(), tenant_id, ''z@z.test'', ''z@z.test'', ''member'', %L, now(), now(), now(), CASE WHEN %L = ''accepted'' THEN now() END,
@@ -221,6 +221,27 @@ BEGIN
 END $$;
 SELECT cmp_ok((SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY pg_temp.milliseconds(format('SELECT usermgmt.invite_user(%L)', 'many-' || n || '@acme.test'))) FROM generate_series(1, 51) AS n),
 	'<', 300::double precision, 'S2.14 creating an invitation takes less than 300 ms');
+
+-- Turned down, and the role changed while open.
+SELECT pg_temp.tenant('rho') AS rho_id \gset
+SELECT pg_temp.invite('nora@rho.test') AS nora \gset
+SELECT pg_temp.token_of(:'nora') AS nora_token \gset
+SELECT is((SELECT role FROM usermgmt.change_invitation_role(:'nora', 'admin', 'she leads')), 'admin', 'S1.7 the role of an open invitation can be changed');
+SELECT is((SELECT reason FROM usermgmt.audit_trail WHERE action = 'invitation.role_changed' AND object_id = :'nora'), 'she leads', 'S3.15 with the reason in the trail');
+SELECT is((SELECT role FROM usermgmt.preview_invitation(:'nora_token')), 'admin', 'S1.7 and the link offers the new one');
+SELECT is((SELECT role FROM usermgmt.accept_invitation(:'nora_token', 'secret of nora')), 'admin', 'S1.7 and acceptance grants it');
+SELECT is(pg_temp.try(format('SELECT usermgmt.change_invitation_role(%L, %L)', :'nora', 'member')), 'UM036', 'S0.3 the role of an accepted invitation can not be changed');
+SELECT pg_temp.invite('otto@rho.test') AS otto \gset
+SELECT is(pg_temp.try(format('SELECT usermgmt.change_invitation_role(%L, %L)', :'otto', 'owner')), 'UM038', 'S3.12 nor made that of an owner');
+SELECT pg_temp.token_of(:'otto') AS otto_token \gset
+SELECT is((SELECT status FROM usermgmt.decline_invitation(:'otto_token')), 'declined', 'S0.3 the invited person can decline');
+SELECT results_eq(format('SELECT status, can_resend, can_revoke, declined_at IS NOT NULL FROM usermgmt.invitations WHERE invitation_id = %L', :'otto'), $$VALUES ('declined', false, false, true)$$, 'S0.2 and the list says so');
+SELECT is(pg_temp.try(format('SELECT usermgmt.accept_invitation(%L, %L)', :'otto_token', 'secret of otto')), 'UM013', 'S0.3 a declined invitation can not be accepted');
+SELECT is(pg_temp.try(format('SELECT usermgmt.decline_invitation(%L)', :'otto_token')), 'UM013', 'S0.3 nor declined again');
+SELECT is(pg_temp.try(format('SELECT usermgmt.resend_invitation(%L)', :'otto')) || pg_temp.try(format('SELECT usermgmt.revoke_invitation(%L)', :'otto')), 'UM036UM036', 'S0.3 nor resent or revoked');
+SELECT is((SELECT count(*) FROM usermgmt.mail_queue WHERE subject_id = :'otto' AND state = 'queued'), 0::bigint, 'S2.15 its unsent mail is cancelled');
+SELECT is(pg_temp.events('invitation.declined', :'otto'), 1::bigint, 'S0.15 declining writes one audit entry');
+SELECT is(pg_temp.try($$SELECT usermgmt.invite_user('otto@rho.test')$$), 'ok', 'S3.30 the person can be invited again');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -36,8 +36,8 @@ SELECT pg_temp.tenant('other') AS other_id, pg_temp.join('eve@other.test', 'admi
 SELECT usermgmt.deactivate_user(:'ed') AS x \gset
 SELECT pg_temp.tenant('mine') AS mine_id, pg_temp.join('ann@mine.test', 'admin') AS ann, pg_temp.join('bob@mine.test') AS bob, pg_temp.invite('ian@mine.test') AS ian \gset
 CREATE TEMPORARY TABLE by_id AS SELECT p.proname AS function, p.proargnames[1] AS argument,
-		'SELECT usermgmt.' || p.proname || '(%L' || CASE p.proname WHEN 'change_role' THEN ', ''admin'')' ELSE ')' END AS call
-	FROM pg_proc AS p WHERE p.pronamespace = 'usermgmt'::regnamespace AND p.proargnames[1] IN ('user_id', 'invitation_id') AND p.pronargs > 0;
+		'SELECT usermgmt.' || p.proname || '(%L' || CASE WHEN p.proname IN ('change_role', 'change_invitation_role') THEN ', ''admin'')' ELSE ')' END AS call
+	FROM pg_proc AS p WHERE p.pronamespace = 'usermgmt'::regnamespace AND p.proargnames[1] IN ('user_id', 'new_owner_id', 'invitation_id') AND p.pronargs > 0;
 SELECT cmp_ok((SELECT count(*) FROM by_id), '>=', 7::bigint, 'S4.8 the functions that take an id are tried');
 SELECT pg_temp.contents() AS before \gset
 SELECT is_empty(format($$SELECT who, function, id FROM by_id, unnest(ARRAY['ann@mine.test', 'owner@mine.test']) AS who,
