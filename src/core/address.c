@@ -122,6 +122,19 @@ argument_text(FunctionCallInfo fcinfo, int n)
 	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
+/*
+ * Whether a control character stands here, one of U+0080 to U+009F included.
+ */
+static bool
+is_control(const char *c)
+{
+	unsigned char first = c[0];
+
+	if (first == 0xC2 && GetDatabaseEncoding() == PG_UTF8)
+		return (unsigned char) c[1] < 0xA0;
+	return first < ' ' || first == 0x7F;
+}
+
 char *
 plain_text(const char *text, const char *argument, int max, bool lines)
 {
@@ -144,8 +157,7 @@ plain_text(const char *text, const char *argument, int max, bool lines)
 				 errhidestmt(true)));
 	copy = pnstrdup(text, length);
 	for (const char *c = copy; *c != '\0'; c++)
-		if (((unsigned char) *c < ' ' && !(lines && strchr("\r\n\t", *c))) ||
-			*c == 0x7F)
+		if (is_control(c) && !(lines && strchr("\r\n\t", *c)))
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("%s contains a control character", argument),
 							errhidestmt(true)));

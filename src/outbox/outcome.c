@@ -51,7 +51,8 @@ SPI_QUERY(lock_claimed,
 		  UUIDOID, INT8OID);
 SPI_QUERY(cancel_claimed,
 		  "UPDATE usermgmt.outbox SET state = 'cancelled', finished_at = $3,"
-		  " reply = 'no longer wanted' WHERE message_id = $1 AND fence = $2"
+		  " reply = 'no longer wanted, or expired' WHERE message_id = $1 AND "
+		  "fence = $2"
 		  " AND state = 'claimed'",
 		  UUIDOID, INT8OID, TIMESTAMPTZOID);
 SPI_QUERY(mark_sent,
@@ -111,7 +112,8 @@ reply_argument(FunctionCallInfo fcinfo, int n)
 }
 
 /*
- * Enter "sending", or cancel a message whose reason is gone, by whatever path.
+ * Enter "sending", or cancel a message that has expired or whose reason is
+ * gone, by whatever path.
  */
 static bool
 last_look(const pg_uuid_t *message_id, int64 fence)

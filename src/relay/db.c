@@ -168,9 +168,14 @@ prepare(Db *db)
 {
 	/* The server, too, must notice a dead connection, to free its claims. */
 	static const char *const commands[] = {
-		"SET search_path = pg_catalog",	   "SET tcp_keepalives_idle = 10",
-		"SET tcp_keepalives_interval = 5", "SET tcp_keepalives_count = 3",
-		"SET tcp_user_timeout = 25000",	   "LISTEN usermgmt_outbox",
+		"SET search_path = pg_catalog",
+		"SET tcp_keepalives_idle = 10",
+		"SET tcp_keepalives_interval = 5",
+		"SET tcp_keepalives_count = 3",
+		"SET tcp_user_timeout = 25000",
+		"SET idle_session_timeout = 0",
+		"SET client_connection_check_interval = 5000",
+		"LISTEN usermgmt_outbox",
 	};
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
@@ -328,7 +333,12 @@ db_wait(Db *db, int milliseconds)
 							 {.fd = stop_fd(), .events = POLLIN}};
 	PGnotify *notification;
 
-	poll(waits, 2, milliseconds);
+	/* One may have come with the answer to the last query. */
+	notification = PQnotifies(db->connection);
+	if (notification)
+		PQfreemem(notification);
+	else
+		poll(waits, 2, milliseconds);
 	PQconsumeInput(db->connection);
 	while ((notification = PQnotifies(db->connection)))
 		PQfreemem(notification);

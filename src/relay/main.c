@@ -2,6 +2,8 @@
  * main.c
  *		usermgmt-relay: sends the mail that usermgmt has queued.
  */
+#include <stdlib.h>
+
 #include "config.h"
 #include "directory.h"
 #include "log.h"
@@ -14,7 +16,11 @@ main(int argc, char **argv)
 {
 	Config config;
 	Transport *transport;
-	int code = config_read(&config, argc, argv);
+	int code;
+
+	/* libcurl would write the keys of its TLS connections there. */
+	unsetenv("SSLKEYLOGFILE");
+	code = config_read(&config, argc, argv);
 
 	if (code >= 0)
 		return code;

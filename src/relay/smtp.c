@@ -16,12 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "server.h"
 #include "smtp.h"
 
 #define LETTERS_PER_CONNECTION 100
+#define SOCKETS_MAX 4 /* more than one while libcurl tries addresses */
 
 typedef enum Step
 {
@@ -63,6 +65,7 @@ typedef struct Smtp
 	CURL *curl; /* NULL: no connection */
 	int letters;
 	char curl_error[CURL_ERROR_SIZE];
+	curl_socket_t sockets[SOCKETS_MAX]; /* that libcurl holds; -1 is none */
 
 	/* the transfer in progress */
 	const Letter *letter;
@@ -84,6 +87,43 @@ begin_step(Smtp *smtp, Step step)
 	smtp->code = 0;
 }
 
+/* Replaces one socket by another, -1 being none. */
+static void
+replace_socket(Smtp *smtp, curl_socket_t old, curl_socket_t new)
+{
+	for (int i = 0; i < SOCKETS_MAX; i++)
+		if (smtp->sockets[i] == old)
+		{
+			smtp->sockets[i] = new;
+			return;
+		}
+}
+
+static int
+on_open(void *context, curl_socket_t fd, curlsocktype purpose)
+{
+	(void) purpose;
+	replace_socket(context, -1, fd);
+	return CURL_SOCKOPT_OK;
+}
+
+static int
+on_close(void *context, curl_socket_t fd)
+{
+	replace_socket(context, fd, -1);
+	return close(fd);
+}
+
+/* Reads no more: libcurl says QUIT after every refusal, and a server that does
+ * not answer it would hold up all other mail. */
+static void
+stop_reading(Smtp *smtp)
+{
+	for (int i = 0; i < SOCKETS_MAX; i++)
+		if (smtp->sockets[i] != -1)
+			shutdown(smtp->sockets[i], SHUT_RD);
+}
+
 /* Watches the commands leave. */
 static int
 on_debug(CURL *curl, curl_infotype type, char *data, size_t size, void *context)
@@ -94,7 +134,10 @@ on_debug(CURL *curl, curl_infotype type, char *data, size_t size, void *context)
 	if (type != CURLINFO_HEADER_OUT)
 		return 0;
 	if (size >= 4 && strncmp(data, "QUIT", 4) == 0)
+	{
 		smtp->quitting = true;
+		stop_reading(smtp);
+	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (size >= 4 && strncmp(data, commands[i].verb, 4) == 0)
 			begin_step(smtp, commands[i].step);
@@ -158,6 +201,10 @@ open_handle(Smtp *smtp, Delivery *delivery)
 		abort();
 	if (server_configure(curl, smtp->config, delivery))
 	{
+		curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, on_open);
+		curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, smtp);
+		curl_easy_setopt(curl, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+		curl_easy_setopt(curl, CURLOPT_CLOSESOCKETDATA, smtp);
 		curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
 		curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_read);
 		curl_easy_setopt(curl, CURLOPT_READDATA, smtp);
@@ -311,6 +358,8 @@ smtp_transport(const Config *config)
 	smtp->transport.disconnect = smtp_disconnect;
 	smtp->transport.close = smtp_close;
 	smtp->config = config;
+	for (int i = 0; i < SOCKETS_MAX; i++)
+		smtp->sockets[i] = -1;
 	if (!open_handle(smtp, &delivery))
 	{
 		log_event(LOG_LEVEL_ERROR, "%s", delivery.reply);

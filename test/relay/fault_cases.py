@@ -246,6 +246,17 @@ def bad_quit():
         equal((state(message), len(server.messages)), ("sent", 1), "after")
 
 
+@case("F8: a stall at QUIT after a refusal holds nothing up either")
+def bad_quit_after_refusal():
+    for step in ("mail", "rcpt", "data"):
+        server = serving(ScriptedServer({step: [b"550 no\r\n"], "quit": STALL}))
+        message = invite()[1]
+        started = time.monotonic()
+        equal(once(server).wait(), 0, "exit code")
+        check(time.monotonic() - started < 2, "QUIT held the relay up")
+        equal(state(message), "dead", "after a refusal at " + step)
+
+
 @case("F9: garbage, endless and NUL-bearing replies are temporary and escaped")
 def garbage():
     replies = {b"\xff\xfe garbage\r\n": "later",

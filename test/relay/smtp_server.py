@@ -70,6 +70,10 @@ class ScriptedServer:
 
     def close(self):
         self.stopped.set()
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
         self.listener.close()
         for connection in list(self.open):
             try:
