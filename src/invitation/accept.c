@@ -17,6 +17,7 @@
 #include "core/installation.h"
 #include "core/secret.h"
 #include "core/spi_query.h"
+#include "core/uuid.h"
 #include "invitation/invitation.h"
 #include "member/member.h"
 #include "outbox/outbox.h"
@@ -31,10 +32,6 @@ SPI_QUERY(read_invitation,
 		  " FROM usermgmt.invitation"
 		  " WHERE invitation_id = $1 AND tenant_id = $2",
 		  UUIDOID, UUIDOID);
-SPI_QUERY(find_inviter,
-		  "SELECT role, status FROM usermgmt.membership"
-		  " WHERE tenant_id = $1 AND user_id = $2 FOR SHARE",
-		  UUIDOID, UUIDOID);
 SPI_QUERY(accept_pending,
 		  "UPDATE usermgmt.invitation SET state = 'accepted',"
 		  " accepted_at = $4, accepted_by = $5 WHERE invitation_id = $1"
@@ -46,10 +43,6 @@ SPI_QUERY(decline_pending,
 		  " declined_at = $4 WHERE invitation_id = $1 AND tenant_id = $2"
 		  " AND generation = $3 AND state = 'pending' AND expires_at > $4",
 		  UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID);
-SPI_QUERY(show_declined,
-		  "SELECT * FROM usermgmt.invitation_detail"
-		  " WHERE invitation_id = $1 AND tenant_id = $2",
-		  UUIDOID, UUIDOID);
 SPI_QUERY(preview,
 		  "SELECT t.name AS tenant_name, t.branding, i.email, i.role,"
 		  " coalesce(a.name, i.invited_by_email) AS inviter_name,"
@@ -165,6 +158,7 @@ typedef struct Joiner
 	char *hash;		/* of a new person */
 	char *rehashed; /* of a known one, at a raised cost */
 	bool proven_by_password;
+	bool proven_by_session;
 } Joiner;
 
 /*
@@ -186,9 +180,11 @@ prove(const Invitation *invitation, const Tenant *tenant,
 		joiner->hash = password_hash(password);
 		return true;
 	}
-	if (actor != NULL &&
-		memcmp(&actor->user_id, &joiner->account.user_id, UUID_LEN) == 0)
+	if (actor != NULL && uuid_equal(&actor->user_id, &joiner->account.user_id))
+	{
+		joiner->proven_by_session = true;
 		return true;
+	}
 	verdict =
 		log_in_verify(&invitation->address, &joiner->account, password, start);
 	joiner->proven_by_password =
@@ -204,6 +200,8 @@ prove(const Invitation *invitation, const Tenant *tenant,
 static bool
 settle_account(const Invitation *invitation, const char *name, Joiner *joiner)
 {
+	if (joiner->proven_by_session && actor_verify() == NULL)
+		return false;
 	if (joiner->known)
 		return account_lock_unchanged(&joiner->account, joiner->rehashed);
 	if (account_create(&invitation->address,
@@ -229,10 +227,8 @@ check_inviter(const Invitation *invitation)
 
 	if (!invitation->has_inviter)
 		return;
-	if (spi_run(find_inviter, ARG_UUID(invitation->token.tenant_id),
-				ARG_UUID(invitation->invited_by)) > 0 &&
-		strcmp(row_text(spi_row(0), "status"), "active") == 0 &&
-		role_parse(row_text(spi_row(0), "role")) >= least)
+	if (membership_share(&invitation->token.tenant_id,
+						 &invitation->invited_by) >= least)
 		return;
 	ereport(ERROR, (errcode(ERRCODE_UM_INVITATION_REVOKED),
 					errmsg("whoever sent the invitation may not invite any "
@@ -343,9 +339,7 @@ decline_invitation_body(PG_FUNCTION_ARGS)
 	}
 	audit_operation_end();
 	outbox_cancel_subject(&token.tenant_id, &token.object_id, "declined");
-	spi_run(show_declined, ARG_UUID(token.object_id),
-			ARG_UUID(token.tenant_id));
-	return spi_finish_with_row(fcinfo);
+	return invitation_show(fcinfo, &token.tenant_id, &token.object_id);
 }
 
 PG_FUNCTION_INFO_V1(decline_invitation);

@@ -75,13 +75,12 @@ invitation_require_enabled(const Tenant *tenant)
 						errhint("The setting is invitations_enabled.")));
 }
 
-static Datum
-show(FunctionCallInfo fcinfo, const Caller *caller,
-	 const pg_uuid_t *invitation_id)
+Datum
+invitation_show(FunctionCallInfo fcinfo, const pg_uuid_t *tenant_id,
+				const pg_uuid_t *invitation_id)
 {
 	audit_operation_end();
-	spi_run(show_invitation, ARG_UUID(*invitation_id),
-			ARG_UUID(caller->tenant_id));
+	spi_run(show_invitation, ARG_UUID(*invitation_id), ARG_UUID(*tenant_id));
 	return spi_finish_with_row(fcinfo);
 }
 
@@ -230,7 +229,7 @@ invite_user(PG_FUNCTION_ARGS)
 		refuse_second();
 	put_mail(&caller.tenant_id, &invitation_id, address.typed, name, send_at,
 			 expires_at);
-	return show(fcinfo, &caller, &invitation_id);
+	return invitation_show(fcinfo, &caller.tenant_id, &invitation_id);
 }
 
 static void
@@ -327,7 +326,7 @@ resend_invitation(PG_FUNCTION_ARGS)
 	row = spi_row(0);
 	put_mail(&caller.tenant_id, &invitation_id, row_text(row, "email"),
 			 row_text_or_null(row, "name"), now, row_time(row, "expires_at"));
-	return show(fcinfo, &caller, &invitation_id);
+	return invitation_show(fcinfo, &caller.tenant_id, &invitation_id);
 }
 
 PG_FUNCTION_INFO_V1(revoke_invitation);
@@ -349,7 +348,7 @@ revoke_invitation(PG_FUNCTION_ARGS)
 		elog(ERROR, "the invitation could not be revoked");
 	}
 	outbox_cancel_subject(&caller.tenant_id, &invitation_id, "revoked");
-	return show(fcinfo, &caller, &invitation_id);
+	return invitation_show(fcinfo, &caller.tenant_id, &invitation_id);
 }
 
 /*
@@ -373,5 +372,5 @@ change_invitation_role(PG_FUNCTION_ARGS)
 		invitation_refuse_change(&caller, &invitation_id);
 		elog(ERROR, "the invitation could not be changed");
 	}
-	return show(fcinfo, &caller, &invitation_id);
+	return invitation_show(fcinfo, &caller.tenant_id, &invitation_id);
 }

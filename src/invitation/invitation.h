@@ -22,6 +22,12 @@ extern Caller invitation_begin_change(FunctionCallInfo fcinfo,
 extern void invitation_refuse_change(const Caller *caller,
 									 const pg_uuid_t *invitation_id);
 
+/* The invitation as a row of the view. Ends the operation and the SPI
+ * connection. */
+extern Datum invitation_show(FunctionCallInfo fcinfo,
+							 const pg_uuid_t *tenant_id,
+							 const pg_uuid_t *invitation_id);
+
 /* The mail and the link of an invitation. */
 extern const struct MailKind invitation_mail;
 

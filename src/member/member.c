@@ -144,16 +144,25 @@ refuse_ended(void)
 			 errhint("The session has ended; log in again.")));
 }
 
+MemberRole
+membership_share(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id)
+{
+	if (spi_run(share_membership, ARG_UUID(*tenant_id), ARG_UUID(*user_id)) ==
+			0 ||
+		!row_is_active(spi_row(0)))
+		return ROLE_NONE;
+	return role_parse(row_text(spi_row(0), "role"));
+}
+
 void
 caller_lock(Caller *caller, MemberRole least)
 {
 	if (caller->actor == NULL)
 		return;
-	if (spi_run(share_membership, ARG_UUID(caller->actor->tenant_id),
-				ARG_UUID(caller->actor->user_id)) == 0 ||
-		!row_is_active(spi_row(0)))
+	caller->role =
+		membership_share(&caller->actor->tenant_id, &caller->actor->user_id);
+	if (caller->role == ROLE_NONE)
 		refuse_ended();
-	caller->role = role_parse(row_text(spi_row(0), "role"));
 	if (actor_verify() == NULL)
 		refuse_ended();
 	if (caller->role < least)

@@ -35,6 +35,11 @@ extern void membership_require(const pg_uuid_t *tenant_id,
 extern void membership_require_active(const pg_uuid_t *tenant_id,
 									  const pg_uuid_t *user_id);
 
+/* Locks the membership (shared) and gives its role; ROLE_NONE when there is
+ * none or it is not active. */
+extern MemberRole membership_share(const pg_uuid_t *tenant_id,
+								   const pg_uuid_t *user_id);
+
 /* Reads the caller's own membership again and locks it (shared), so that a
  * concurrent demotion and what needs the old role are serialized. Updates
  * caller->role; raises UM001 when it is gone and 42501 below least. */
