@@ -26,7 +26,7 @@ typedef const char *(*AuditNamer)(const AuditChange *change);
 /* Called once per object type, when the library is loaded. */
 extern void audit_register(const char *object_type, AuditNamer namer);
 
-/* Whether the text of this column differs between before and after. */
+/* Whether the value of this column differs between before and after. */
 extern bool audit_differs(const AuditChange *change, const char *column);
 
 /* The function in progress: its action names changes of object_type, its

@@ -66,12 +66,18 @@ audit_register(const char *object_type, AuditNamer namer)
 bool
 audit_differs(const AuditChange *change, const char *column)
 {
-	char *before = row_text_or_null(*change->before, column);
-	char *after = row_text_or_null(*change->after, column);
+	TupleDesc desc = change->before->desc;
+	Form_pg_attribute attribute =
+		TupleDescAttr(desc, SPI_fnumber(desc, column) - 1);
+	bool was_null;
+	bool is_null;
+	Datum before = row_datum(*change->before, column, &was_null);
+	Datum after = row_datum(*change->after, column, &is_null);
 
-	if (before == NULL || after == NULL)
-		return before != after;
-	return strcmp(before, after) != 0;
+	if (was_null || is_null)
+		return was_null != is_null;
+	return !datum_image_eq(before, after, attribute->attbyval,
+						   attribute->attlen);
 }
 
 Datum

@@ -18,6 +18,7 @@
 #define LOCAL_PART_MAX 64 /* RFC 5321, 4.5.3.1.1 */
 #define LABEL_MAX 63	  /* RFC 1035, 2.3.4 */
 #define SLUG_MAX 63
+#define OBJECT_MAX 100000 /* octets */
 
 static bool
 is_letter_or_digit(char c)
@@ -133,6 +134,19 @@ is_control(const char *c)
 	if (first == 0xC2 && GetDatabaseEncoding() == PG_UTF8)
 		return (unsigned char) c[1] < 0xA0;
 	return first < ' ' || first == 0x7F;
+}
+
+Jsonb *
+object_argument(FunctionCallInfo fcinfo, int n, const char *argument)
+{
+	Jsonb *object = PG_ARGISNULL(n) ? NULL : PG_GETARG_JSONB_P(n);
+
+	if (object != NULL &&
+		(!JB_ROOT_IS_OBJECT(object) || VARSIZE(object) > OBJECT_MAX))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is not an object of less than 100 kB", argument)));
+	return object;
 }
 
 char *

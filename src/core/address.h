@@ -5,6 +5,7 @@
 #define USERMGMT_ADDRESS_H
 
 #include "fmgr.h"
+#include "utils/jsonb.h"
 
 #define ADDRESS_MAX 254 /* RFC 5321, 4.5.3.1.3, without the angle brackets */
 
@@ -25,6 +26,11 @@ extern Address address_require(const char *text, const char *argument);
 
 /* The text argument of this number as a palloc'd C string, NULL when null. */
 extern char *argument_text(FunctionCallInfo fcinfo, int n);
+
+/* The jsonb argument of this number, NULL when null. Raises 22023 naming the
+ * argument unless it is an object of less than 100 kB. */
+extern Jsonb *object_argument(FunctionCallInfo fcinfo, int n,
+							  const char *argument);
 
 /* text without spaces around it, or NULL when that leaves nothing. Raises
  * 22023 naming the argument when it is longer than max characters or holds a

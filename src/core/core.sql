@@ -105,6 +105,14 @@ CREATE FUNCTION usermgmt.effective_switch(settings jsonb, name text) RETURNS boo
 	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.effective_switch(jsonb, text) IS 'An on/off setting: the tenant''s where its settings name it, else the server''s.';
 
+CREATE FUNCTION usermgmt.id(public_id text) RETURNS uuid
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.id(text) IS 'The uuid of an identifier as the JSON functions show it (user_..., inv_..., ws_...); a uuid passes; 22023.';
+
+CREATE FUNCTION usermgmt.public_id(kind text, id uuid) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.public_id(text, uuid) IS 'The identifier to show for an id of this kind (user, inv, ws), as TypeID: the uuid in 26 characters of base32; 22023.';
+
 -- "2 days ago", in the largest unit that fits.
 CREATE FUNCTION usermgmt.relative_time(at timestamptz) RETURNS text
 	LANGUAGE sql STABLE STRICT PARALLEL SAFE
@@ -137,6 +145,8 @@ INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('application', 'function', 'effective_seconds'),
 	('application', 'function', 'effective_switch'),
 	('application', 'function', 'relative_time'),
+	('application', 'function', 'id'),
+	('application', 'function', 'public_id'),
 	('operator', 'relation', 'installation'),
 	('operator', 'relation', 'access_privilege'),
 	('auditor', 'function', 'current_tenant_id'),

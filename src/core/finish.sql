@@ -1,7 +1,7 @@
 -- Nobody but the owner may do anything until grant_access() says so, whatever
 -- PUBLIC or the database's default privileges give to new objects.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA usermgmt FROM PUBLIC;
-REVOKE ALL ON TYPE usermgmt.outbox_message, usermgmt.session_context, usermgmt.session_start, usermgmt.invitation_preview FROM PUBLIC;
+REVOKE ALL ON TYPE usermgmt.outbox_message, usermgmt.session_context, usermgmt.session_start, usermgmt.workspace_facts, usermgmt.invitation_preview FROM PUBLIC;
 SELECT usermgmt.revoke_everything();
 DROP FUNCTION usermgmt.revoke_everything();
 
@@ -23,6 +23,9 @@ ALTER TABLE usermgmt.membership ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.password_reset ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.session ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.login_throttle ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.workspace ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.workspace_member ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.invitation_workspace ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.invitation ENABLE ROW LEVEL SECURITY;
 CREATE POLICY operators ON usermgmt.access_privilege FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.installation FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
@@ -38,6 +41,9 @@ CREATE POLICY operators ON usermgmt.membership FOR SELECT USING (has_function_pr
 CREATE POLICY operators ON usermgmt.password_reset FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.session FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.login_throttle FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.workspace FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.workspace_member FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.invitation_workspace FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.invitation FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 
 -- Every table is dumped, but signing_key and what this script itself inserts.
@@ -56,6 +62,9 @@ SELECT pg_catalog.pg_extension_config_dump('usermgmt.membership', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.password_reset', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.session', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.login_throttle', '');
+SELECT pg_catalog.pg_extension_config_dump('usermgmt.workspace', '');
+SELECT pg_catalog.pg_extension_config_dump('usermgmt.workspace_member', '');
+SELECT pg_catalog.pg_extension_config_dump('usermgmt.invitation_workspace', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.invitation', '');
 
 -- The triggers wait for activate(), so that a restore fires none.

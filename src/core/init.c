@@ -18,6 +18,7 @@
 #include "password/password.h"
 #include "session/session.h"
 #include "tenant/tenant.h"
+#include "workspace/workspace.h"
 
 PG_MODULE_MAGIC;
 
@@ -37,6 +38,7 @@ _PG_init(void)
 	tenant_init();
 	password_init();
 	session_init();
+	workspace_init();
 	member_init();
 	invitation_init();
 }

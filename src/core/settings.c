@@ -27,6 +27,7 @@ int hash_slots;
 int hash_wait;
 int mail_retry_after;
 int password_min_length;
+char *workspace_health_function;
 
 typedef struct SettingRow
 {
@@ -295,5 +296,11 @@ settings_define(void)
 		"Octets. OWASP ASVS 5.0, 6.2.1 asks for 8 and advises 15.",
 		&password_min_length, 8, 8, 1024, PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL,
 		NULL);
+	DefineCustomStringVariable(
+		"usermgmt.workspace_health_function",
+		"The application's own function for the health of a workspace.",
+		"Schema and name of a SECURITY DEFINER function that takes the id and "
+		"returns an integer from 0 to 100. Empty uses the built-in formula.",
+		&workspace_health_function, "", PGC_SUSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("usermgmt");
 }

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "funcapi.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -25,6 +26,14 @@ spi_arg_uuid(const pg_uuid_t *u)
 	if (u == NULL)
 		return ARG_NULL(UUIDOID);
 	return ARG(UUIDOID, UUIDPGetDatum(u));
+}
+
+SpiArg
+spi_arg_jsonb(const Jsonb *j)
+{
+	if (j == NULL)
+		return ARG_NULL(JSONBOID);
+	return ARG(JSONBOID, JsonbPGetDatum(j));
 }
 
 /*
@@ -62,13 +71,13 @@ spi_execute(SpiQuery *query, const SpiArg *args, SpiView view)
 		values[i] = args[i].value;
 		nulls[i] = args[i].isnull ? 'n' : ' ';
 	}
-	if (view == SPI_VIEW_LATEST)
+	if (view == SPI_VIEW_LATEST && !IsInParallelMode())
 		result = SPI_execute_snapshot(query->plan, values, nulls,
 									  GetLatestSnapshot(), InvalidSnapshot,
 									  true, true, 0);
 	else
 		result = SPI_execute_plan(query->plan, values, nulls,
-								  view == SPI_VIEW_QUERY, 0);
+								  view != SPI_VIEW_COMMAND, 0);
 	MemoryContextSwitchTo(context); /* SPI leaves its own */
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", query->text,
@@ -121,6 +130,7 @@ row_uuid(SpiRow row, const char *column)
 char *
 row_text(SpiRow row, const char *column)
 {
+	Assert(SPI_gettypeid(row.desc, SPI_fnumber(row.desc, column)) == TEXTOID);
 	return TextDatumGetCString(row_value(row, column));
 }
 
@@ -161,12 +171,14 @@ Datum
 spi_finish_with_row(FunctionCallInfo fcinfo)
 {
 	SpiRow row = spi_row(0);
+	Datum *values = palloc(row.desc->natts * sizeof(Datum));
+	bool *nulls = palloc(row.desc->natts * sizeof(bool));
 	TupleDesc result;
 	HeapTupleHeader tuple;
 
 	if (get_call_result_type(fcinfo, NULL, &result) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "function does not return a row");
-	if (result->natts != row.desc->natts)
+	if (result->natts > row.desc->natts)
 		elog(ERROR, "statement gave %d columns where %d were declared",
 			 row.desc->natts, result->natts);
 	for (int i = 0; i < result->natts; i++)
@@ -174,7 +186,9 @@ spi_finish_with_row(FunctionCallInfo fcinfo)
 			TupleDescAttr(row.desc, i)->atttypid)
 			elog(ERROR, "statement gave another type in column \"%s\"",
 				 NameStr(TupleDescAttr(result, i)->attname));
-	tuple = SPI_returntuple(row.tuple, BlessTupleDesc(result));
+	heap_deform_tuple(row.tuple, row.desc, values, nulls);
+	tuple = SPI_returntuple(heap_form_tuple(result, values, nulls),
+							BlessTupleDesc(result));
 	SPI_finish();
 	return HeapTupleHeaderGetDatum(tuple);
 }

@@ -13,6 +13,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -44,7 +45,7 @@ typedef enum SpiView
 	SPI_VIEW_COMMAND, /* a new command of this transaction; may write */
 	SPI_VIEW_QUERY,	  /* the snapshot of the calling query; reads only */
 	SPI_VIEW_LATEST	  /* everything committed by now, at every isolation level;
-						 reads only */
+						 reads only; within a parallel query, as above */
 } SpiView;
 
 /* clang-format off */
@@ -69,6 +70,7 @@ typedef enum SpiView
 #define ARG_UUID(u)			ARG(UUIDOID, UUIDPGetDatum(&(u)))
 #define ARG_OPT_UUID(p)		spi_arg_uuid(p)
 #define ARG_TEXT(s)			spi_arg_text(s)
+#define ARG_JSONB(j)		spi_arg_jsonb(j)
 #define ARG_INT(i)			ARG(INT4OID, Int32GetDatum(i))
 #define ARG_BIGINT(i)		ARG(INT8OID, Int64GetDatum(i))
 #define ARG_BOOL(b)			ARG(BOOLOID, BoolGetDatum(b))
@@ -80,6 +82,9 @@ extern SpiArg spi_arg_text(const char *s);
 
 /* A uuid argument; NULL when u is NULL. */
 extern SpiArg spi_arg_uuid(const pg_uuid_t *u);
+
+/* A jsonb argument; NULL when j is NULL. */
+extern SpiArg spi_arg_jsonb(const Jsonb *j);
 
 /* What spi_run, spi_read and spi_latest call. */
 extern uint64 spi_execute(SpiQuery *query, const SpiArg *args, SpiView view);
@@ -100,7 +105,8 @@ extern TimestampTz row_time(SpiRow row, const char *column);
 extern bool row_is_null(SpiRow row, const char *column);
 
 /* The first row of the last statement as the composite that the SQL function
- * returns, copied out of SPI; its columns must match. Ends the connection. */
+ * returns, copied out of SPI; its first columns must match, more are left out.
+ * Ends the connection. */
 extern Datum spi_finish_with_row(FunctionCallInfo fcinfo);
 
 #endif

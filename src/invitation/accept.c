@@ -259,6 +259,7 @@ join(const Invitation *invitation, const Account *account)
 		read_open(token);
 		elog(ERROR, "the invitation could not be accepted");
 	}
+	workspace_join(&token->tenant_id, &account->user_id, &token->object_id);
 	outbox_cancel_subject(&token->tenant_id, &token->object_id, "accepted");
 }
 

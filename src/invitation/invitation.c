@@ -1,6 +1,6 @@
 /*
  * invitation.c
- *	  Invite someone, mail again, take it back.
+ *	  Mail again, change what is offered, take it back.
  *
  * A transition is one UPDATE ... WHERE state = 'pending': the statement is the
  * lock, and when it changes no row somebody else was first; the row is read
@@ -25,15 +25,6 @@
 #define LONGEST_MONTHS 120
 #define LONGEST_DAYS INT64CONST(3660)
 
-SPI_QUERY(insert_invitation,
-		  "INSERT INTO usermgmt.invitation (invitation_id, tenant_id, email,"
-		  " canonical_email, name, role, message, state, invited_by,"
-		  " invited_by_email, created_at, queued_at, expires_at)"
-		  " VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', $8, $9, $10, $11,"
-		  " $12) ON CONFLICT (tenant_id, canonical_email)"
-		  " WHERE state = 'pending' DO NOTHING",
-		  UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-		  UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
 /* Past its time it is reopened: a fresh expiry, and its old links void. */
 SPI_QUERY(resend_pending,
 		  "UPDATE usermgmt.invitation SET queued_at = $3,"
@@ -54,6 +45,10 @@ SPI_QUERY(set_pending_role,
 		  "UPDATE usermgmt.invitation SET role = $3 WHERE invitation_id = $1"
 		  " AND tenant_id = $2 AND state = 'pending'",
 		  UUIDOID, UUIDOID, TEXTOID);
+SPI_QUERY(lock_pending,
+		  "SELECT FROM usermgmt.invitation WHERE invitation_id = $1"
+		  " AND tenant_id = $2 AND state = 'pending' FOR NO KEY UPDATE",
+		  UUIDOID, UUIDOID);
 SPI_QUERY(find_invitation,
 		  "SELECT state, email, role, generation, expires_at,"
 		  " queued_at"
@@ -64,16 +59,6 @@ SPI_QUERY(show_invitation,
 		  "SELECT * FROM usermgmt.invitation_detail"
 		  " WHERE invitation_id = $1 AND tenant_id = $2",
 		  UUIDOID, UUIDOID);
-void
-invitation_require_enabled(const Tenant *tenant)
-{
-	tenant_require_open(tenant);
-	if (!setting_on(SETTING_INVITATIONS_ENABLED, tenant->settings))
-		ereport(ERROR, (errcode(ERRCODE_UM_INVITATIONS_OFF),
-						errmsg("invitations are switched off for this "
-							   "tenant"),
-						errhint("The setting is invitations_enabled.")));
-}
 
 Datum
 invitation_show(FunctionCallInfo fcinfo, const pg_uuid_t *tenant_id,
@@ -82,154 +67,6 @@ invitation_show(FunctionCallInfo fcinfo, const pg_uuid_t *tenant_id,
 	audit_operation_end();
 	spi_run(show_invitation, ARG_UUID(*invitation_id), ARG_UUID(*tenant_id));
 	return spi_finish_with_row(fcinfo);
-}
-
-static void
-put_mail(const pg_uuid_t *tenant_id, const pg_uuid_t *invitation_id,
-		 const char *email, const char *name, TimestampTz due_at,
-		 TimestampTz expires_at)
-{
-	outbox_put(&(Mail){.kind = invitation_mail.name,
-					   .tenant_id = *tenant_id,
-					   .subject_id = *invitation_id,
-					   .recipient = email,
-					   .recipient_name = name,
-					   .due_at = due_at,
-					   .expires_at = expires_at});
-}
-
-/*
- * Nobody invites above the own role, and an owner only where that is allowed.
- */
-static void
-check_role(const Caller *caller, const Tenant *tenant, MemberRole role)
-{
-	if (role == ROLE_OWNER &&
-		!setting_on(SETTING_ALLOW_OWNER_INVITATIONS, tenant->settings))
-		ereport(ERROR, (errcode(ERRCODE_UM_OWNER_INVITATION),
-						errmsg("owners can not be invited"),
-						errhint("Invite an admin, and make the person an "
-								"owner afterwards.")));
-	if (role > caller->role)
-		refuse_role(role);
-}
-
-/*
- * There are no workspaces yet, so whichever is named does not exist.
- */
-static void
-check_workspaces(FunctionCallInfo fcinfo, int n)
-{
-	Jsonb *workspaces = PG_ARGISNULL(n) ? NULL : PG_GETARG_JSONB_P(n);
-
-	if (workspaces == NULL)
-		return;
-	if (JB_ROOT_IS_SCALAR(workspaces))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("workspaces is neither an object nor an "
-							   "array")));
-	if (JB_ROOT_COUNT(workspaces) > 0)
-		ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),
-						errmsg("there is no such workspace in this "
-							   "tenant")));
-}
-
-static void
-refuse_expiry(void)
-{
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("expires_in must be more than nothing and at most "
-						   "ten years")));
-}
-
-/*
- * When an invitation sent at that moment expires.
- */
-static TimestampTz
-expiry_argument(FunctionCallInfo fcinfo, int n, const Tenant *tenant,
-				TimestampTz sent_at)
-{
-	TimestampTz expires_at;
-	Interval *interval;
-
-	if (PG_ARGISNULL(n))
-		return setting_after(SETTING_INVITATION_TTL, tenant->settings, sent_at);
-	interval = PG_GETARG_INTERVAL_P(n);
-	if (interval->month > LONGEST_MONTHS || interval->day > LONGEST_DAYS ||
-		interval->time > LONGEST_DAYS * USECS_PER_DAY ||
-		interval->month < -LONGEST_MONTHS || interval->day < -LONGEST_DAYS ||
-		interval->time < -LONGEST_DAYS * USECS_PER_DAY)
-		refuse_expiry();
-	expires_at = DatumGetTimestampTz(DirectFunctionCall2(
-		timestamptz_pl_interval, TimestampTzGetDatum(sent_at),
-		IntervalPGetDatum(interval)));
-	if (expires_at <= sent_at ||
-		expires_at - sent_at > LONGEST_DAYS * USECS_PER_DAY)
-		refuse_expiry();
-	return expires_at;
-}
-
-static TimestampTz
-send_at_argument(FunctionCallInfo fcinfo, int n, TimestampTz now)
-{
-	TimestampTz send_at = PG_ARGISNULL(n) ? now : PG_GETARG_TIMESTAMPTZ(n);
-
-	if (TIMESTAMP_NOT_FINITE(send_at) ||
-		send_at - now > LONGEST_DAYS * USECS_PER_DAY)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("send_at must be at most ten years ahead")));
-	return Max(send_at, now);
-}
-
-static void
-refuse_second(void)
-{
-	ereport(ERROR, (errcode(ERRCODE_UM_ALREADY_INVITED),
-					errmsg("an open invitation for this address exists"),
-					errhint("Resend it with usermgmt.resend_invitation().")));
-}
-
-PG_FUNCTION_INFO_V1(invite_user);
-Datum
-invite_user(PG_FUNCTION_ARGS)
-{
-	Caller caller = caller_require(ROLE_ADMIN);
-	Address address = address_require(argument_text(fcinfo, 0), "email");
-	MemberRole role =
-		PG_ARGISNULL(1) ? ROLE_MEMBER : role_require(argument_text(fcinfo, 1));
-	char *message = plain_text(argument_text(fcinfo, 3), "message", 2000, true);
-	char *name = plain_text(argument_text(fcinfo, 6), "name", 200, false);
-	TimestampTz now = GetCurrentTimestamp();
-	pg_uuid_t invitation_id = uuid_make(now);
-	TimestampTz send_at = send_at_argument(fcinfo, 5, now);
-	TimestampTz expires_at;
-	Tenant tenant;
-	Account account;
-
-	SPI_connect();
-	begin_writing(fcinfo);
-	tenant = tenant_read(&caller.tenant_id);
-	invitation_require_enabled(&tenant);
-	check_workspaces(fcinfo, 2);
-	expires_at = expiry_argument(fcinfo, 4, &tenant, send_at);
-	caller_lock(&caller, ROLE_ADMIN);
-	check_role(&caller, &tenant, role);
-	tenant_require_domain(&tenant, &address);
-	if (account_find(&address, &account) &&
-		membership_exists(&caller.tenant_id, &account.user_id))
-		refuse_member();
-	if (spi_run(
-			insert_invitation, ARG_UUID(invitation_id),
-			ARG_UUID(caller.tenant_id), ARG_TEXT(address.typed),
-			ARG_TEXT(address.canonical), ARG_TEXT(name),
-			ARG_TEXT(role_name(role)), ARG_TEXT(message),
-			ARG_OPT_UUID(caller.actor != NULL ? &caller.actor->user_id : NULL),
-			ARG_TEXT(caller.actor != NULL ? caller.actor->email : NULL),
-			ARG_TIME(now), ARG_TIME(send_at), ARG_TIME(expires_at)) == 0)
-		refuse_second();
-	put_mail(&caller.tenant_id, &invitation_id, address.typed, name, send_at,
-			 expires_at);
-	return invitation_show(fcinfo, &caller.tenant_id, &invitation_id);
 }
 
 static void
@@ -324,8 +161,9 @@ resend_invitation(PG_FUNCTION_ARGS)
 		refuse_so_soon(row_time(spi_row(0), "queued_at") - cool);
 	}
 	row = spi_row(0);
-	put_mail(&caller.tenant_id, &invitation_id, row_text(row, "email"),
-			 row_text_or_null(row, "name"), now, row_time(row, "expires_at"));
+	invitation_put_mail(&caller.tenant_id, &invitation_id,
+						row_text(row, "email"), row_text_or_null(row, "name"),
+						now, row_time(row, "expires_at"));
 	return invitation_show(fcinfo, &caller.tenant_id, &invitation_id);
 }
 
@@ -364,7 +202,7 @@ change_invitation_role(PG_FUNCTION_ARGS)
 	Caller caller = invitation_begin_change(fcinfo, &invitation_id);
 	Tenant tenant = tenant_read(&caller.tenant_id);
 
-	check_role(&caller, &tenant, role);
+	invitation_check_role(&caller, &tenant, role);
 	audit_operation(&(AuditOperation){.reason = reason});
 	if (spi_run(set_pending_role, ARG_UUID(invitation_id),
 				ARG_UUID(caller.tenant_id), ARG_TEXT(role_name(role))) == 0)
@@ -372,5 +210,28 @@ change_invitation_role(PG_FUNCTION_ARGS)
 		invitation_refuse_change(&caller, &invitation_id);
 		elog(ERROR, "the invitation could not be changed");
 	}
+	return invitation_show(fcinfo, &caller.tenant_id, &invitation_id);
+}
+
+/*
+ * The next acceptance gives these places and no others.
+ */
+PG_FUNCTION_INFO_V1(change_invitation_workspaces);
+Datum
+change_invitation_workspaces(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t invitation_id;
+	Caller caller = invitation_begin_change(fcinfo, &invitation_id);
+	List *places = workspace_places_argument(fcinfo, 1, &caller.tenant_id);
+
+	if (PG_ARGISNULL(1))
+		refuse_null("workspaces");
+	if (spi_run(lock_pending, ARG_UUID(invitation_id),
+				ARG_UUID(caller.tenant_id)) == 0)
+	{
+		invitation_refuse_change(&caller, &invitation_id);
+		elog(ERROR, "the invitation could not be locked");
+	}
+	invitation_set_places(&caller.tenant_id, &invitation_id, places);
 	return invitation_show(fcinfo, &caller.tenant_id, &invitation_id);
 }

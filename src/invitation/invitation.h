@@ -6,9 +6,26 @@
 
 #include "core/actor.h"
 #include "tenant/tenant.h"
+#include "workspace/workspace.h"
 
 /* Raises UM041 or UM040 where the tenant admits or invites nobody. */
 extern void invitation_require_enabled(const Tenant *tenant);
+
+/* Raises UM038 for an owner where none can be invited, and 42501 above the
+ * caller's own role. */
+extern void invitation_check_role(const Caller *caller, const Tenant *tenant,
+								  MemberRole role);
+
+/* Queues the mail of an invitation. */
+extern void invitation_put_mail(const pg_uuid_t *tenant_id,
+								const pg_uuid_t *invitation_id,
+								const char *email, const char *name,
+								TimestampTz due_at, TimestampTz expires_at);
+
+/* Makes these (a List of WorkspacePlace) the places that it offers. */
+extern void invitation_set_places(const pg_uuid_t *tenant_id,
+								  const pg_uuid_t *invitation_id,
+								  const List *places);
 
 /* The caller and the invitation id of a function on one invitation, with the
  * caller's own membership locked; raises UM002, and 42501 for an invitation

@@ -30,6 +30,7 @@ CREATE TABLE usermgmt.invitation (
 COMMENT ON TABLE usermgmt.invitation IS 'Every invitation ever made; its token is derived, never stored, and a raised generation voids earlier links.';
 CREATE UNIQUE INDEX one_open_invitation_per_address ON usermgmt.invitation (tenant_id, canonical_email) WHERE state = 'pending';
 CREATE INDEX invitation_created ON usermgmt.invitation (tenant_id, created_at, invitation_id);
+CREATE INDEX invitation_open ON usermgmt.invitation (tenant_id, created_at, invitation_id) WHERE state = 'pending';
 SELECT usermgmt.audit_attach('usermgmt.invitation', '{invitation,invitation_id,subject:email,ignore:canonical_email}');
 
 CREATE TRIGGER address BEFORE INSERT OR UPDATE OF email, canonical_email ON usermgmt.invitation
@@ -47,24 +48,57 @@ COMMENT ON FUNCTION usermgmt.invitation_refuse_truncate() IS 'Trigger: invitatio
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON usermgmt.invitation
 	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.invitation_refuse_truncate();
 
--- Internal: invitations as the public view shows them, of every tenant.
+CREATE TABLE usermgmt.invitation_workspace (
+	invitation_id uuid NOT NULL,
+	tenant_id uuid NOT NULL,
+	workspace_id uuid NOT NULL,
+	role text NOT NULL CHECK (role IN ('admin', 'member', 'viewer')),
+	is_open boolean NOT NULL DEFAULT true,
+	PRIMARY KEY (invitation_id, tenant_id, workspace_id),
+	FOREIGN KEY (invitation_id, tenant_id) REFERENCES usermgmt.invitation ON DELETE CASCADE,
+	FOREIGN KEY (tenant_id, workspace_id) REFERENCES usermgmt.workspace
+);
+COMMENT ON TABLE usermgmt.invitation_workspace IS 'The places in workspaces that an invitation offers; is_open follows its state, so that counting the open ones touches no history.';
+CREATE INDEX invitation_workspace_open ON usermgmt.invitation_workspace (tenant_id, workspace_id) WHERE is_open;
+SELECT usermgmt.audit_attach('usermgmt.invitation_workspace', '{invitation_workspace,invitation_id,ignore:is_open}');
+
+CREATE FUNCTION usermgmt.invitation_changed() RETURNS trigger
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.invitation_changed() IS 'Trigger: what an invitation holds on to is free when it is over.';
+CREATE TRIGGER consequences AFTER UPDATE OF state ON usermgmt.invitation
+	FOR EACH ROW EXECUTE FUNCTION usermgmt.invitation_changed();
+
+-- Internal: invitations as the public view shows them, of every tenant; what
+-- can be done depends on the role of whoever asks.
 CREATE VIEW usermgmt.invitation_detail AS
 	SELECT i.invitation_id, i.tenant_id, i.email, i.name, i.role,
-		'{}'::jsonb AS workspaces,
+		coalesce(place.workspaces, '{}') AS workspaces,
 		CASE WHEN i.state = 'pending' AND i.expires_at <= statement_timestamp() THEN 'expired' ELSE i.state END AS status,
 		i.message, i.invited_by, i.invited_by_email, i.created_at,
 		sent.first_sent_at, sent.last_sent_at, sent.send_count,
 		i.expires_at, i.accepted_at, i.accepted_by, i.revoked_at, i.revoked_by, i.revoke_reason,
 		last.delivery, last.delivery_detail,
-		i.state = 'pending' AND t.suspended_at IS NULL
+		i.state = 'pending' AND t.suspended_at IS NULL AND usermgmt.has_role(i.role)
 			AND usermgmt.effective_switch(t.settings, 'invitations_enabled')
 			AND (i.expires_at <= statement_timestamp()
 				OR i.queued_at <= statement_timestamp()
 					- make_interval(secs => usermgmt.effective_seconds(t.settings, 'resend_cooldown'))) AS can_resend,
-		i.state = 'pending' AS can_revoke,
-		i.declined_at
+		i.state = 'pending' AND usermgmt.has_role(i.role) AS can_revoke,
+		i.declined_at,
+		i.state = 'pending' AND i.expires_at > statement_timestamp() AND t.suspended_at IS NULL
+			AND (i.invited_by IS NULL
+				OR (m.status = 'active' AND (m.role = 'owner' OR (m.role = 'admin' AND i.role <> 'owner')))) AS can_accept,
+		i.state
 	FROM usermgmt.invitation AS i
 	JOIN usermgmt.tenant AS t ON t.tenant_id = i.tenant_id
+	LEFT JOIN usermgmt.membership AS m ON m.tenant_id = i.tenant_id AND m.user_id = i.invited_by
+	CROSS JOIN LATERAL (
+		SELECT jsonb_object_agg(w.slug, p.role ORDER BY w.slug) AS workspaces
+		FROM usermgmt.invitation_workspace AS p
+		JOIN usermgmt.workspace AS w ON w.tenant_id = p.tenant_id AND w.workspace_id = p.workspace_id
+		WHERE p.invitation_id = i.invitation_id AND p.tenant_id = i.tenant_id
+	) AS place
 	CROSS JOIN LATERAL (
 		SELECT min(o.finished_at) AS first_sent_at, max(o.finished_at) AS last_sent_at, count(*)::integer AS send_count
 		FROM usermgmt.outbox AS o
@@ -76,10 +110,13 @@ CREATE VIEW usermgmt.invitation_detail AS
 		WHERE o.subject_id = i.invitation_id AND o.tenant_id = i.tenant_id
 		ORDER BY o.message_id DESC LIMIT 1
 	) AS last ON true;
-COMMENT ON VIEW usermgmt.invitation_detail IS 'Every invitation of every tenant in the columns of the view invitations.';
+COMMENT ON VIEW usermgmt.invitation_detail IS 'Every invitation of every tenant in the columns of the view invitations, and its state.';
 
 CREATE VIEW usermgmt.invitations WITH (security_barrier) AS
-	SELECT * FROM usermgmt.invitation_detail
+	SELECT invitation_id, tenant_id, email, name, role, workspaces, status, message, invited_by, invited_by_email,
+		created_at, first_sent_at, last_sent_at, send_count, expires_at, accepted_at, accepted_by, revoked_at,
+		revoked_by, revoke_reason, delivery, delivery_detail, can_resend, can_revoke, declined_at, can_accept
+	FROM usermgmt.invitation_detail
 	WHERE tenant_id = usermgmt.tenant_as('admin');
 COMMENT ON VIEW usermgmt.invitations IS 'All invitations of the present tenant, for its admins.';
 COMMENT ON COLUMN usermgmt.invitations.invitation_id IS 'Id of the invitation.';
@@ -104,14 +141,17 @@ COMMENT ON COLUMN usermgmt.invitations.revoked_by IS 'Who revoked it; NULL for a
 COMMENT ON COLUMN usermgmt.invitations.revoke_reason IS 'Why.';
 COMMENT ON COLUMN usermgmt.invitations.delivery IS 'The latest mail: queued, scheduled, sent, deferred, failed, bounced or suppressed; NULL when it was cancelled.';
 COMMENT ON COLUMN usermgmt.invitations.delivery_detail IS 'The mail server''s last words about it.';
-COMMENT ON COLUMN usermgmt.invitations.can_resend IS 'Whether resend_invitation() would accept it now.';
+COMMENT ON COLUMN usermgmt.invitations.can_resend IS 'Whether resend_invitation() by the present caller would accept it now.';
 COMMENT ON COLUMN usermgmt.invitations.can_revoke IS 'Whether revoke_invitation() would accept it now.';
 COMMENT ON COLUMN usermgmt.invitations.declined_at IS 'When the invited person declined it.';
+COMMENT ON COLUMN usermgmt.invitations.can_accept IS 'Whether its link works now; not if whoever invited may not invite any more.';
 
 CREATE VIEW usermgmt.pending_invitations WITH (security_barrier) AS
-	SELECT * FROM usermgmt.invitation_detail
-	WHERE tenant_id = usermgmt.tenant_as('admin')
-		AND status IN ('pending', 'expired');
+	SELECT invitation_id, tenant_id, email, name, role, workspaces, status, message, invited_by, invited_by_email,
+		created_at, first_sent_at, last_sent_at, send_count, expires_at, accepted_at, accepted_by, revoked_at,
+		revoked_by, revoke_reason, delivery, delivery_detail, can_resend, can_revoke, declined_at, can_accept
+	FROM usermgmt.invitation_detail
+	WHERE tenant_id = usermgmt.tenant_as('admin') AND state = 'pending';
 COMMENT ON VIEW usermgmt.pending_invitations IS 'The open invitations of the present tenant, expired ones included, for its admins.';
 COMMENT ON COLUMN usermgmt.pending_invitations.invitation_id IS 'Id of the invitation.';
 COMMENT ON COLUMN usermgmt.pending_invitations.tenant_id IS 'Id of the tenant.';
@@ -138,6 +178,7 @@ COMMENT ON COLUMN usermgmt.pending_invitations.delivery_detail IS 'The mail serv
 COMMENT ON COLUMN usermgmt.pending_invitations.can_resend IS 'Whether resend_invitation() would accept it now.';
 COMMENT ON COLUMN usermgmt.pending_invitations.can_revoke IS 'Whether revoke_invitation() would accept it now.';
 COMMENT ON COLUMN usermgmt.pending_invitations.declined_at IS 'When the invited person declined it.';
+COMMENT ON COLUMN usermgmt.pending_invitations.can_accept IS 'Whether its link works now; not if whoever invited may not invite any more.';
 
 CREATE TYPE usermgmt.invitation_preview AS (
 	tenant_name text,
@@ -158,6 +199,12 @@ CREATE FUNCTION usermgmt.invite_user(email text, role text DEFAULT NULL, workspa
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.invite_user(text, text, jsonb, text, interval, timestamptz, text) IS 'An admin invites a person by e-mail, role member by default, never above the own role; 22023, UM002, UM032, UM033, UM034, UM038, UM040, UM041, 42501.';
 
+CREATE FUNCTION usermgmt.invite_users(emails text[], role text DEFAULT NULL, workspaces jsonb DEFAULT NULL, message text DEFAULT NULL)
+	RETURNS TABLE (email text, invitation_id uuid, outcome text)
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.invite_users(text[], text, jsonb, text) IS 'An admin invites many people at once (at most 10,000); outcome is invited, invalid_address, already_member, already_invited, domain_not_allowed or limit_reached, and one bad address does not stop the others; 22023, UM002, UM038, UM040, UM041, 42501.';
+
 CREATE FUNCTION usermgmt.resend_invitation(invitation_id uuid, extend boolean DEFAULT NULL) RETURNS usermgmt.invitations
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
@@ -172,6 +219,11 @@ CREATE FUNCTION usermgmt.change_invitation_role(invitation_id uuid, role text, r
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.change_invitation_role(uuid, text, text) IS 'An admin changes the role that acceptance will give, while the invitation is open, never above the own role; UM002, UM036, UM038, 42501.';
+
+CREATE FUNCTION usermgmt.change_invitation_workspaces(invitation_id uuid, workspaces jsonb) RETURNS usermgmt.invitations
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.change_invitation_workspaces(uuid, jsonb) IS 'An admin changes the places in workspaces that acceptance will give, while the invitation is open; what is not named is taken away; 22023, UM002, UM036.';
 
 CREATE FUNCTION usermgmt.decline_invitation(token text) RETURNS usermgmt.invitations
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
@@ -236,6 +288,8 @@ COMMENT ON COLUMN usermgmt.member_statistics.licensed_now IS 'Active members wit
 
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('application', 'function', 'invite_user'),
+	('application', 'function', 'invite_users'),
+	('application', 'function', 'change_invitation_workspaces'),
 	('application', 'function', 'resend_invitation'),
 	('application', 'function', 'revoke_invitation'),
 	('application', 'function', 'change_invitation_role'),
@@ -246,5 +300,6 @@ INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('application', 'relation', 'invitations'),
 	('application', 'relation', 'pending_invitations'),
 	('application', 'relation', 'member_statistics'),
-	('operator', 'relation', 'invitation');
+	('operator', 'relation', 'invitation'),
+	('operator', 'relation', 'invitation_workspace');
 

@@ -34,6 +34,11 @@ SPI_QUERY(mail_subject,
 		  " WHERE i.invitation_id = $1 AND i.tenant_id = $2",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 
+SPI_QUERY(close_places,
+		  "UPDATE usermgmt.invitation_workspace SET is_open = false"
+		  " WHERE invitation_id = $1 AND tenant_id = $2 AND is_open",
+		  UUIDOID, UUIDOID);
+
 const MailKind invitation_mail = {"invitation", "/accept-invitation",
 								  LINK_INVITATION, &mail_subject};
 
@@ -83,6 +88,30 @@ invitation_guard(PG_FUNCTION_ARGS)
 	return transition_guard(fcinfo, transitions, false);
 }
 
+/*
+ * AFTER UPDATE trigger: the places that it offers are open as long as it is.
+ */
+PG_FUNCTION_INFO_V1(invitation_changed);
+Datum
+invitation_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger =
+		trigger_require(fcinfo, TRIGGER_EVENT_AFTER | TRIGGER_EVENT_ROW);
+	SpiRow before = trigger_row(trigger);
+	SpiRow after = trigger_new_row(trigger);
+	AuditChange change = {&before, &after};
+	pg_uuid_t invitation_id = row_uuid(after, "invitation_id");
+	pg_uuid_t tenant_id = row_uuid(after, "tenant_id");
+
+	if (audit_differs(&change, "state"))
+	{
+		SPI_connect();
+		spi_run(close_places, ARG_UUID(invitation_id), ARG_UUID(tenant_id));
+		SPI_finish();
+	}
+	return PointerGetDatum(NULL);
+}
+
 PG_FUNCTION_INFO_V1(invitation_refuse_truncate);
 Datum
 invitation_refuse_truncate(PG_FUNCTION_ARGS)
@@ -117,9 +146,21 @@ invitation_action(const AuditChange *change)
 	return was_open ? "invitation.resent" : "invitation.reopened";
 }
 
+static const char *
+place_action(const AuditChange *change)
+{
+	if (change->before == NULL)
+		return "invitation.workspace_added";
+	if (change->after == NULL)
+		return "invitation.workspace_removed";
+	return audit_differs(change, "role") ? "invitation.workspace_role_changed"
+										 : NULL;
+}
+
 void
 invitation_init(void)
 {
 	audit_register("invitation", invitation_action);
+	audit_register("invitation_workspace", place_action);
 	outbox_register(&invitation_mail);
 }

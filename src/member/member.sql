@@ -25,6 +25,8 @@ SELECT usermgmt.audit_attach('usermgmt.membership', '{user,user_id,person:user_i
 
 ALTER TABLE usermgmt.session ADD CONSTRAINT a_session_belongs_to_a_member
 	FOREIGN KEY (tenant_id, user_id) REFERENCES usermgmt.membership ON DELETE CASCADE;
+ALTER TABLE usermgmt.workspace_member ADD CONSTRAINT people_of_a_workspace_belong_to_its_tenant
+	FOREIGN KEY (tenant_id, user_id) REFERENCES usermgmt.membership ON DELETE CASCADE;
 CREATE INDEX session_member ON usermgmt.session (tenant_id, user_id, last_used_at);
 
 CREATE FUNCTION usermgmt.membership_guard() RETURNS trigger
@@ -59,11 +61,17 @@ CREATE VIEW usermgmt.member_detail AS
 		m.joined_at, m.last_login_at, m.last_seen_at,
 		usermgmt.relative_time(m.last_seen_at) AS last_active,
 		m.deactivated_at, m.deactivated_by, m.deactivation_reason,
-		'{}'::jsonb AS workspaces,
+		coalesce(place.workspaces, '{}') AS workspaces,
 		m.metadata
 	FROM usermgmt.membership AS m
 	JOIN usermgmt.account AS a USING (user_id)
-	JOIN usermgmt.tenant AS t ON t.tenant_id = m.tenant_id;
+	JOIN usermgmt.tenant AS t ON t.tenant_id = m.tenant_id
+	CROSS JOIN LATERAL (
+		SELECT jsonb_object_agg(w.slug, p.role ORDER BY w.slug) AS workspaces
+		FROM usermgmt.workspace_member AS p
+		JOIN usermgmt.workspace AS w ON w.tenant_id = p.tenant_id AND w.workspace_id = p.workspace_id
+		WHERE p.tenant_id = m.tenant_id AND p.user_id = m.user_id AND w.archived_at IS NULL
+	) AS place;
 COMMENT ON VIEW usermgmt.member_detail IS 'Every member of every tenant in the columns of the view members.';
 
 CREATE VIEW usermgmt.members WITH (security_barrier) AS

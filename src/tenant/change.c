@@ -63,26 +63,13 @@ show(FunctionCallInfo fcinfo, const Caller *caller)
 	return spi_finish_with_row(fcinfo);
 }
 
-static Jsonb *
-branding_argument(FunctionCallInfo fcinfo, int n)
-{
-	Jsonb *branding = PG_ARGISNULL(n) ? NULL : PG_GETARG_JSONB_P(n);
-
-	if (branding != NULL &&
-		(!JB_ROOT_IS_OBJECT(branding) || VARSIZE(branding) > 100000))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("branding is not an object of less than "
-							   "100 kB")));
-	return branding;
-}
-
 PG_FUNCTION_INFO_V1(update_tenant);
 Datum
 update_tenant(PG_FUNCTION_ARGS)
 {
 	char *name = argument_text(fcinfo, 0);
 	char *slug = argument_text(fcinfo, 1);
-	Jsonb *branding = branding_argument(fcinfo, 2);
+	Jsonb *branding = object_argument(fcinfo, 2, "branding");
 	Tenant tenant;
 	Caller caller;
 
@@ -95,9 +82,7 @@ update_tenant(PG_FUNCTION_ARGS)
 		spi_latest(find_slug, ARG_TEXT(slug), ARG_UUID(caller.tenant_id)) > 0)
 		refuse_slug();
 	spi_run(update_details, ARG_UUID(caller.tenant_id), ARG_TEXT(name),
-			ARG_TEXT(slug),
-			branding == NULL ? ARG_NULL(JSONBOID)
-							 : ARG(JSONBOID, JsonbPGetDatum(branding)));
+			ARG_TEXT(slug), ARG_JSONB(branding));
 	return show(fcinfo, &caller);
 }
 

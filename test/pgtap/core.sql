@@ -245,10 +245,13 @@ INSERT INTO good VALUES
 	('set_tenant_setting.name', $$'session_ttl'$$), ('reset_tenant_setting.name', $$'session_ttl'$$), ('tenant_setting.name', $$'session_ttl'$$),
 	('new_owner_id', quote_literal(pg_temp.id_of('bob@acme.test'))),
 	('message_id', $$'00000000-0000-7000-8000-000000000000'$$), ('event_id', 'NULL'),
+	('emails', $$'{good@good.test}'::text[]$$), ('public_id', quote_literal(usermgmt.public_id('user', pg_temp.id_of('bob@acme.test')))), ('kind', $$'user'$$), ('settings', $$'{}'$$),
+	('id', quote_literal(pg_temp.id_of('bob@acme.test'))), ('workspace_id', (SELECT quote_literal(workspace_id) FROM usermgmt.create_workspace('sweep', 'Sweep'))),
 	('user_id', quote_literal(pg_temp.id_of('bob@acme.test'))), ('invitation_id', quote_literal(pg_temp.invite('carol@acme.test'))),
 	('token', quote_literal(pg_temp.token_of(pg_temp.invite('dave@acme.test'))));
 
 SELECT usermgmt.request_password_reset('bob@acme.test') AS x \gset
+SELECT workspace_id AS x FROM usermgmt.set_workspace_member((SELECT workspace_id FROM usermgmt.workspaces), pg_temp.id_of('bob@acme.test')) \gset
 INSERT INTO good VALUES ('use_session.token', quote_literal(:'bob_token')),
 	('reset_password.token', quote_literal(pg_temp.mail_token('password_reset', 'bob@acme.test')));
 SET LOCAL usermgmt.resend_cooldown = 0;
@@ -288,8 +291,9 @@ SELECT is_empty(
 		AND NOT (function IN ('grant_access', 'revoke_access') AND argument = 'database_role' AND outcome = '42704')$$,
 	'a bad argument is answered by 22023, 42501 or an error of class UM');
 SELECT is_empty($$SELECT * FROM attempt WHERE outcome = 'ok' AND kind = 'null' AND NOT optional
-		AND function NOT IN ('log_in', 'outbox_sending', 'outbox_sent', 'outbox_failed', 'outbox_bounced')$$,
-	'a required argument that is NULL is refused, except where an outcome says so');
+		AND function NOT IN ('log_in', 'outbox_sending', 'outbox_sent', 'outbox_failed', 'outbox_bounced', 'id', 'public_id', 'workspace_facts')
+		AND (function, argument) <> ('has_workspace_role', 'workspace_id')$$,
+	'a required argument that is NULL is refused, except where an outcome says so or NULL gives NULL');
 SELECT set_eq($$SELECT function, argument, outcome FROM attempt WHERE outcome <> 'ok' AND kind = 'null' AND optional$$,
 	$$VALUES ('accept_invitation', 'password', 'UM021')$$,
 	'an optional argument that is NULL means the default; a new person chooses a password');
@@ -297,7 +301,8 @@ SELECT set_eq(
 	$$SELECT function, argument, kind FROM attempt WHERE outcome = 'ok' AND kind <> 'null' AND function <> 'log_in' AND function NOT LIKE 'outbox_%'$$,
 	$$SELECT f, a, 'empty' FROM (VALUES ('create_tenant', 'owner_name'), ('invite_user', 'name'), ('invite_user', 'message'), ('accept_invitation', 'name'),
 			('change_role', 'reason'), ('deactivate_user', 'reason'), ('revoke_invitation', 'reason'), ('transfer_ownership', 'reason'), ('change_invitation_role', 'reason')) AS optional (f, a)
-		UNION ALL VALUES ('update_tenant', 'branding', 'odd')
+		UNION ALL VALUES ('update_tenant', 'branding', 'odd'), ('create_workspace', 'settings', 'odd'), ('update_workspace', 'settings', 'odd'), ('invite_users', 'message', 'empty')
+		UNION ALL SELECT f, a, unnest(ARRAY['unknown', 'zero']) FROM (VALUES ('public_id', 'id'), ('has_workspace_role', 'workspace_id'), ('workspace_facts', 'workspace_id')) AS answers (f, a)
 		UNION ALL SELECT 'accept_invitation', 'user_agent', unnest(ARRAY['empty', 'huge', 'control', 'escape'])
 		UNION ALL SELECT * FROM (VALUES ('accept_invitation', 'password', 'control'), ('reset_password', 'new_password', 'control'), 
 			('events_since', 'event_id', 'unknown'), ('events_since', 'event_id', 'zero'),

@@ -33,19 +33,22 @@ SELECT throws_ok(format('UPDATE usermgmt.tenant SET state = %L WHERE tenant_id =
 
 -- Isolation (S4.8).
 SELECT pg_temp.tenant('other') AS other_id, pg_temp.join('eve@other.test', 'admin') AS eve, pg_temp.join('ed@other.test') AS ed, pg_temp.invite('ike@other.test') AS ike \gset
+SELECT workspace_id AS other_ws FROM usermgmt.create_workspace('site', 'Site') \gset
 SELECT usermgmt.deactivate_user(:'ed') AS x \gset
 SELECT pg_temp.tenant('mine') AS mine_id, pg_temp.join('ann@mine.test', 'admin') AS ann, pg_temp.join('bob@mine.test') AS bob, pg_temp.invite('ian@mine.test') AS ian \gset
 CREATE TEMPORARY TABLE by_id AS SELECT p.proname AS function, p.proargnames[1] AS argument,
-		'SELECT usermgmt.' || p.proname || '(%L' || CASE WHEN p.proname IN ('change_role', 'change_invitation_role') THEN ', ''admin'')' ELSE ')' END AS call
-	FROM pg_proc AS p WHERE p.pronamespace = 'usermgmt'::regnamespace AND p.proargnames[1] IN ('user_id', 'new_owner_id', 'invitation_id') AND p.pronargs > 0;
+		'SELECT usermgmt.' || p.proname || '(%L' || CASE p.proname WHEN 'change_role' THEN ', ''admin'')' WHEN 'change_invitation_role' THEN ', ''admin'')'
+			WHEN 'change_invitation_workspaces' THEN ', ''[]'')' WHEN 'set_workspace_member' THEN ', pg_temp.id_of(''bob@mine.test''))' WHEN 'remove_workspace_member' THEN ', pg_temp.id_of(''bob@mine.test''))' ELSE ')' END AS call
+	FROM pg_proc AS p WHERE p.pronamespace = 'usermgmt'::regnamespace AND p.proargnames[1] IN ('user_id', 'new_owner_id', 'invitation_id', 'workspace_id')
+			AND p.pronargs > 0 AND p.proname NOT IN ('has_workspace_role', 'workspace_facts');
 SELECT cmp_ok((SELECT count(*) FROM by_id), '>=', 7::bigint, 'S4.8 the functions that take an id are tried');
 SELECT pg_temp.contents() AS before \gset
 SELECT is_empty(format($$SELECT who, function, id FROM by_id, unnest(ARRAY['ann@mine.test', 'owner@mine.test']) AS who,
-		unnest(ARRAY[%L, %L, %L, %L, %L, %L]::uuid[]) AS id
+		unnest(ARRAY[%L, %L, %L, %L, %L, %L, %L]::uuid[]) AS id
 		WHERE pg_temp.state_of(format('SELECT pg_temp.act(%%L, %%L)', who, format(call, id))) <> 'UM002'$$,
-		:'eve', :'ed', :'ike', :'other_id', '00000000-0000-0000-0000-000000000000', gen_random_uuid()),
+		:'eve', :'ed', :'ike', :'other_ws', :'other_id', '00000000-0000-0000-0000-000000000000', gen_random_uuid()),
 	'S4.8 ids of another tenant, of another kind and of nothing are the same: not found');
-SELECT is_empty(format($$SELECT function, id FROM by_id, unnest(ARRAY[%L, %L, %L]::uuid[]) AS id WHERE pg_temp.state_of(format(call, id)) <> 'UM002'$$, :'eve', :'ed', :'ike'),
+SELECT is_empty(format($$SELECT function, id FROM by_id, unnest(ARRAY[%L, %L, %L, %L]::uuid[]) AS id WHERE pg_temp.state_of(format(call, id)) <> 'UM002'$$, :'eve', :'ed', :'ike', :'other_ws'),
 	'S4.8 for an operator too, in the tenant that is selected');
 SELECT is(pg_temp.contents(), :'before'::jsonb, 'S4.8 and nothing was written');
 CREATE ROLE tap_tenant_app;

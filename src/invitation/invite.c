@@ -1,0 +1,360 @@
+/*
+ * invite.c
+ *	  Invite someone, or many at once.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "account/account.h"
+#include "core/errors.h"
+#include "core/installation.h"
+#include "core/settings.h"
+#include "core/uuid.h"
+#include "invitation/invitation.h"
+#include "member/member.h"
+#include "outbox/outbox.h"
+
+#define LONGEST_MONTHS 120
+#define LONGEST_DAYS INT64CONST(3660)
+#define MAX_EMAILS 10000
+
+SPI_QUERY(insert_invitation,
+		  "INSERT INTO usermgmt.invitation (invitation_id, tenant_id, email,"
+		  " canonical_email, name, role, message, state, invited_by,"
+		  " invited_by_email, created_at, queued_at, expires_at)"
+		  " VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', $8, $9, $10, $11,"
+		  " $12) ON CONFLICT (tenant_id, canonical_email)"
+		  " WHERE state = 'pending' DO NOTHING",
+		  UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+		  UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
+SPI_QUERY(put_place,
+		  "INSERT INTO usermgmt.invitation_workspace AS p (invitation_id,"
+		  " tenant_id, workspace_id, role) VALUES ($1, $2, $3, $4)"
+		  " ON CONFLICT (invitation_id, tenant_id, workspace_id)"
+		  " DO UPDATE SET role = excluded.role WHERE p.role <> excluded.role",
+		  UUIDOID, UUIDOID, UUIDOID, TEXTOID);
+SPI_QUERY(drop_other_places,
+		  "DELETE FROM usermgmt.invitation_workspace WHERE invitation_id = $1"
+		  " AND tenant_id = $2 AND workspace_id <> ALL ($3)",
+		  UUIDOID, UUIDOID, UUIDARRAYOID);
+
+/* What an invitation offers, to whom. */
+typedef struct Offer
+{
+	Address address;
+	char *name;
+	MemberRole role;
+	char *message;
+	List *places;
+	TimestampTz created_at;
+	TimestampTz send_at;
+	TimestampTz expires_at;
+} Offer;
+
+void
+invitation_require_enabled(const Tenant *tenant)
+{
+	tenant_require_open(tenant);
+	if (!setting_on(SETTING_INVITATIONS_ENABLED, tenant->settings))
+		ereport(ERROR, (errcode(ERRCODE_UM_INVITATIONS_OFF),
+						errmsg("invitations are switched off for this "
+							   "tenant"),
+						errhint("The setting is invitations_enabled.")));
+}
+
+void
+invitation_check_role(const Caller *caller, const Tenant *tenant,
+					  MemberRole role)
+{
+	if (role == ROLE_OWNER &&
+		!setting_on(SETTING_ALLOW_OWNER_INVITATIONS, tenant->settings))
+		ereport(ERROR, (errcode(ERRCODE_UM_OWNER_INVITATION),
+						errmsg("owners can not be invited"),
+						errhint("Invite an admin, and make the person an "
+								"owner afterwards.")));
+	if (role > caller->role)
+		refuse_role(role);
+}
+
+void
+invitation_put_mail(const pg_uuid_t *tenant_id, const pg_uuid_t *invitation_id,
+					const char *email, const char *name, TimestampTz due_at,
+					TimestampTz expires_at)
+{
+	outbox_put(&(Mail){.kind = invitation_mail.name,
+					   .tenant_id = *tenant_id,
+					   .subject_id = *invitation_id,
+					   .recipient = email,
+					   .recipient_name = name,
+					   .due_at = due_at,
+					   .expires_at = expires_at});
+}
+
+void
+invitation_set_places(const pg_uuid_t *tenant_id,
+					  const pg_uuid_t *invitation_id, const List *places)
+{
+	Datum *kept = palloc(list_length(places) * sizeof(Datum));
+	int count = 0;
+	ListCell *cell;
+
+	foreach (cell, places)
+	{
+		WorkspacePlace *place = lfirst(cell);
+
+		kept[count++] = UUIDPGetDatum(&place->workspace_id);
+		spi_run(put_place, ARG_UUID(*invitation_id), ARG_UUID(*tenant_id),
+				ARG_UUID(place->workspace_id),
+				ARG_TEXT(workspace_role_name(place->role)));
+	}
+	spi_run(drop_other_places, ARG_UUID(*invitation_id), ARG_UUID(*tenant_id),
+			ARG(UUIDARRAYOID,
+				PointerGetDatum(construct_array(kept, count, UUIDOID, UUID_LEN,
+												false, TYPALIGN_CHAR))));
+}
+
+static void
+refuse_expiry(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("expires_in must be more than nothing and at most "
+						   "ten years")));
+}
+
+/*
+ * When an invitation sent at that moment expires.
+ */
+static TimestampTz
+expiry_argument(FunctionCallInfo fcinfo, int n, const Tenant *tenant,
+				TimestampTz sent_at)
+{
+	TimestampTz expires_at;
+	Interval *interval;
+
+	if (PG_ARGISNULL(n))
+		return setting_after(SETTING_INVITATION_TTL, tenant->settings, sent_at);
+	interval = PG_GETARG_INTERVAL_P(n);
+	if (interval->month > LONGEST_MONTHS || interval->day > LONGEST_DAYS ||
+		interval->time > LONGEST_DAYS * USECS_PER_DAY ||
+		interval->month < -LONGEST_MONTHS || interval->day < -LONGEST_DAYS ||
+		interval->time < -LONGEST_DAYS * USECS_PER_DAY)
+		refuse_expiry();
+	expires_at = DatumGetTimestampTz(DirectFunctionCall2(
+		timestamptz_pl_interval, TimestampTzGetDatum(sent_at),
+		IntervalPGetDatum(interval)));
+	if (expires_at <= sent_at ||
+		expires_at - sent_at > LONGEST_DAYS * USECS_PER_DAY)
+		refuse_expiry();
+	return expires_at;
+}
+
+static TimestampTz
+send_at_argument(FunctionCallInfo fcinfo, int n, TimestampTz now)
+{
+	TimestampTz send_at = PG_ARGISNULL(n) ? now : PG_GETARG_TIMESTAMPTZ(n);
+
+	if (TIMESTAMP_NOT_FINITE(send_at) ||
+		send_at - now > LONGEST_DAYS * USECS_PER_DAY)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("send_at must be at most ten years ahead")));
+	return Max(send_at, now);
+}
+
+static void
+refuse_second(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_UM_ALREADY_INVITED),
+					errmsg("an open invitation for this address exists"),
+					errhint("Resend it with usermgmt.resend_invitation().")));
+}
+
+/*
+ * The caller's own membership is locked, and the role was checked.
+ */
+static pg_uuid_t
+put_invitation(const Caller *caller, const Tenant *tenant, const Offer *offer)
+{
+	pg_uuid_t invitation_id = uuid_make(offer->created_at);
+	const Actor *actor = caller->actor;
+	Account account;
+
+	tenant_require_domain(tenant, &offer->address);
+	if (account_find(&offer->address, &account) &&
+		membership_exists(&caller->tenant_id, &account.user_id))
+		refuse_member();
+	if (spi_run(insert_invitation, ARG_UUID(invitation_id),
+				ARG_UUID(caller->tenant_id), ARG_TEXT(offer->address.typed),
+				ARG_TEXT(offer->address.canonical), ARG_TEXT(offer->name),
+				ARG_TEXT(role_name(offer->role)), ARG_TEXT(offer->message),
+				ARG_OPT_UUID(actor != NULL ? &actor->user_id : NULL),
+				ARG_TEXT(actor != NULL ? actor->email : NULL),
+				ARG_TIME(offer->created_at), ARG_TIME(offer->send_at),
+				ARG_TIME(offer->expires_at)) == 0)
+		refuse_second();
+	if (offer->places != NIL)
+		invitation_set_places(&caller->tenant_id, &invitation_id,
+							  offer->places);
+	invitation_put_mail(&caller->tenant_id, &invitation_id,
+						offer->address.typed, offer->name, offer->send_at,
+						offer->expires_at);
+	return invitation_id;
+}
+
+PG_FUNCTION_INFO_V1(invite_user);
+Datum
+invite_user(PG_FUNCTION_ARGS)
+{
+	Caller caller = caller_require(ROLE_ADMIN);
+	TimestampTz now = GetCurrentTimestamp();
+	Offer offer = {
+		.address = address_require(argument_text(fcinfo, 0), "email"),
+		.role = PG_ARGISNULL(1) ? ROLE_MEMBER
+								: role_require(argument_text(fcinfo, 1)),
+		.message = plain_text(argument_text(fcinfo, 3), "message", 2000, true),
+		.created_at = now,
+		.send_at = send_at_argument(fcinfo, 5, now),
+		.name = plain_text(argument_text(fcinfo, 6), "name", 200, false)};
+	pg_uuid_t invitation_id;
+	Tenant tenant;
+
+	SPI_connect();
+	begin_writing(fcinfo);
+	tenant = tenant_read(&caller.tenant_id);
+	invitation_require_enabled(&tenant);
+	offer.places = workspace_places_argument(fcinfo, 2, &caller.tenant_id);
+	offer.expires_at = expiry_argument(fcinfo, 4, &tenant, offer.send_at);
+	caller_lock(&caller, ROLE_ADMIN);
+	invitation_check_role(&caller, &tenant, offer.role);
+	invitation_id = put_invitation(&caller, &tenant, &offer);
+	return invitation_show(fcinfo, &caller.tenant_id, &invitation_id);
+}
+
+/* Refusals that concern one address of many; all others end the call. */
+/* clang-format off */
+static const struct
+{
+	int sqlstate;
+	const char *outcome;
+} outcomes[] = {
+	{ERRCODE_INVALID_PARAMETER_VALUE,	"invalid_address"},
+	{ERRCODE_UM_ALREADY_MEMBER,			"already_member"},
+	{ERRCODE_UM_ALREADY_INVITED,		"already_invited"},
+	{ERRCODE_UM_DOMAIN_REFUSED,			"domain_not_allowed"},
+	{ERRCODE_UM_LIMIT_REACHED,			"limit_reached"},
+};
+/* clang-format on */
+
+static const char *
+outcome_of(ErrorData *error)
+{
+	for (int i = 0; i < lengthof(outcomes); i++)
+		if (outcomes[i].sqlstate == error->sqlerrcode)
+			return outcomes[i].outcome;
+	ReThrowError(error);
+}
+
+/*
+ * Invite one of many, in a subtransaction of its own; the outcome.
+ */
+static const char *
+try_one(const Caller *caller, const Tenant *tenant, Offer *offer,
+		const char *email, pg_uuid_t *invitation_id)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	const char *volatile outcome = "invited";
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		offer->address = address_require(email, "email");
+		*invitation_id = put_invitation(caller, tenant, offer);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		CurrentResourceOwner = owner;
+		outcome = outcome_of(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return outcome;
+}
+
+static void
+invite_each(FunctionCallInfo fcinfo, const Caller *caller, const Tenant *tenant,
+			Offer *offer, ArrayType *emails)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum *values;
+	bool *nulls;
+	int count;
+
+	deconstruct_array(emails, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls,
+					  &count);
+	for (int i = 0; i < count; i++)
+	{
+		char *email = nulls[i] ? NULL : TextDatumGetCString(values[i]);
+		pg_uuid_t invitation_id;
+		const char *outcome =
+			try_one(caller, tenant, offer, email, &invitation_id);
+		bool invited = strcmp(outcome, "invited") == 0;
+		Datum row[] = {values[i], UUIDPGetDatum(&invitation_id),
+					   CStringGetTextDatum(outcome)};
+		bool row_nulls[] = {nulls[i], !invited, false};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, row,
+							 row_nulls);
+	}
+}
+
+PG_FUNCTION_INFO_V1(invite_users);
+Datum
+invite_users(PG_FUNCTION_ARGS)
+{
+	Caller caller = caller_require(ROLE_ADMIN);
+	TimestampTz now = GetCurrentTimestamp();
+	Offer offer = {
+		.role = PG_ARGISNULL(1) ? ROLE_MEMBER
+								: role_require(argument_text(fcinfo, 1)),
+		.message = plain_text(argument_text(fcinfo, 3), "message", 2000, true),
+		.created_at = now,
+		.send_at = now};
+	ArrayType *emails;
+	Tenant tenant;
+
+	if (PG_ARGISNULL(0))
+		refuse_null("emails");
+	emails = PG_GETARG_ARRAYTYPE_P(0);
+	if (ArrayGetNItems(ARR_NDIM(emails), ARR_DIMS(emails)) > MAX_EMAILS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("emails holds more than %d addresses", MAX_EMAILS)));
+	InitMaterializedSRF(fcinfo, 0);
+	SPI_connect();
+	begin_writing(fcinfo);
+	tenant = tenant_read(&caller.tenant_id);
+	invitation_require_enabled(&tenant);
+	offer.places = workspace_places_argument(fcinfo, 2, &caller.tenant_id);
+	offer.expires_at =
+		setting_after(SETTING_INVITATION_TTL, tenant.settings, offer.send_at);
+	caller_lock(&caller, ROLE_ADMIN);
+	invitation_check_role(&caller, &tenant, offer.role);
+	invite_each(fcinfo, &caller, &tenant, &offer, emails);
+	SPI_finish();
+	return (Datum) 0;
+}

@@ -1,0 +1,236 @@
+/*
+ * health.c
+ *	  How well a workspace is doing, from 0 to 100.
+ *
+ * A workspace in which nobody works has 0. Otherwise up to 60 points are for
+ * the share of its people who logged in within inactive_after, 20 for the
+ * share of its open invitations that are no older than three days, and 20 for
+ * the last activity: all of them for the last week, falling evenly to none at
+ * inactive_after. The application may put a function of its own in place of
+ * the formula; it has to be a definer's, so that it runs with the rights of
+ * its owner, never with those of whoever happens to look.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
+#include "funcapi.h"
+#include "parser/parse_func.h"
+#include "utils/regproc.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+#include "core/address.h"
+#include "core/errors.h"
+#include "core/settings.h"
+#include "tenant/tenant.h"
+#include "workspace/workspace.h"
+
+#define FRESH_DAYS 7
+
+SPI_QUERY(count_people,
+		  "SELECT count(*)::integer AS members, (count(*)"
+		  " FILTER (WHERE m.last_login_at > $3))::integer AS active_members,"
+		  " max(m.last_seen_at) AS last_active_at"
+		  " FROM usermgmt.workspace_member AS w"
+		  " JOIN usermgmt.membership AS m ON m.tenant_id = w.tenant_id"
+		  " AND m.user_id = w.user_id AND m.status = 'active'"
+		  " WHERE w.tenant_id = $1 AND w.workspace_id = $2",
+		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
+SPI_QUERY(count_invitations,
+		  "SELECT count(*)::integer AS open, (count(*) FILTER"
+		  " (WHERE i.created_at <= $3 - INTERVAL '3 days'))::integer AS overdue"
+		  " FROM usermgmt.invitation_workspace AS w"
+		  " JOIN usermgmt.invitation AS i ON i.invitation_id = w.invitation_id"
+		  " AND i.tenant_id = w.tenant_id WHERE w.tenant_id = $1"
+		  " AND w.workspace_id = $2 AND w.is_open",
+		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
+
+typedef struct Facts
+{
+	int32 members;
+	int32 active_members;
+	int32 open_invitations;
+	int32 overdue_invitations;
+	TimestampTz last_active_at; /* 0: never */
+	int32 inactive_after;		/* seconds */
+} Facts;
+
+/*
+ * The present counts; none of them touches what is over.
+ */
+static Facts
+gather(const pg_uuid_t *tenant_id, const pg_uuid_t *workspace_id)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Tenant tenant = tenant_read(tenant_id);
+	Facts facts = {.inactive_after = setting_seconds(SETTING_INACTIVE_AFTER,
+													 tenant.settings)};
+
+	spi_latest(count_people, ARG_UUID(*tenant_id), ARG_UUID(*workspace_id),
+			   ARG_TIME(now - facts.inactive_after * USECS_PER_SEC));
+	facts.members = row_int(spi_row(0), "members");
+	facts.active_members = row_int(spi_row(0), "active_members");
+	if (!row_is_null(spi_row(0), "last_active_at"))
+		facts.last_active_at = row_time(spi_row(0), "last_active_at");
+	spi_latest(count_invitations, ARG_UUID(*tenant_id), ARG_UUID(*workspace_id),
+			   ARG_TIME(now));
+	facts.open_invitations = row_int(spi_row(0), "open");
+	facts.overdue_invitations = row_int(spi_row(0), "overdue");
+	return facts;
+}
+
+/*
+ * 1 for an activity within the last week, 0 for one before inactive_after.
+ */
+static double
+freshness(const Facts *facts)
+{
+	double fresh = FRESH_DAYS * (double) SECS_PER_DAY;
+	double age;
+
+	if (facts->last_active_at == 0)
+		return 0;
+	age = (GetCurrentTimestamp() - facts->last_active_at) /
+		  (double) USECS_PER_SEC;
+	if (age >= facts->inactive_after)
+		return 0;
+	if (age <= fresh)
+		return 1;
+	return 1 - (age - fresh) / (facts->inactive_after - fresh);
+}
+
+static int32
+score(const Facts *facts)
+{
+	double prompt =
+		facts->open_invitations == 0
+			? 1
+			: 1 - facts->overdue_invitations / (double) facts->open_invitations;
+
+	if (facts->members == 0)
+		return 0;
+	return (int32) (60.0 * facts->active_members / facts->members +
+					20 * prompt + 20 * freshness(facts) + 0.5);
+}
+
+/*
+ * The application's function of this name, checked at every use: its
+ * definition may have changed since it was set.
+ */
+static Oid
+find_function(const char *name)
+{
+	Oid arguments[] = {UUIDOID};
+	Oid function =
+		LookupFuncName(stringToQualifiedNameList(name), 1, arguments, false);
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
+	bool fits = form->prosecdef && form->prorettype == INT4OID &&
+				!form->proretset && form->prokind == PROKIND_FUNCTION;
+
+	ReleaseSysCache(tuple);
+	if (!fits)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("workspace_health_function must be a SECURITY DEFINER "
+						"function that takes a uuid and returns integer")));
+	return function;
+}
+
+/*
+ * The health: the application's word, held between 0 and 100, or the formula.
+ * False when the application has none.
+ */
+static bool
+find_health(const pg_uuid_t *workspace_id, const Facts *facts, int32 *health)
+{
+	LOCAL_FCINFO(call, 1);
+	FmgrInfo function;
+
+	*health = score(facts);
+	if (workspace_health_function[0] == '\0')
+		return true;
+	fmgr_info(find_function(workspace_health_function), &function);
+	InitFunctionCallInfoData(*call, &function, 1, InvalidOid, NULL, NULL);
+	call->args[0].value = UUIDPGetDatum(workspace_id);
+	call->args[0].isnull = false;
+	*health = DatumGetInt32(FunctionCallInvoke(call));
+	*health = Min(Max(*health, 0), 100);
+	return !call->isnull;
+}
+
+/*
+ * Whether the acting user may know about the workspace: its people may, and
+ * the tenant's admins, also of an archived one.
+ */
+static bool
+is_visible(const pg_uuid_t *workspace_id, pg_uuid_t *tenant_id)
+{
+	const Actor *actor = actor_current();
+
+	if (!caller_tenant(tenant_id))
+		return false;
+	if (actor == NULL || actor->role >= ROLE_ADMIN)
+		return workspace_exists(tenant_id, workspace_id);
+	return workspace_role_lookup(tenant_id, workspace_id, &actor->user_id) !=
+		   WORKSPACE_NONE;
+}
+
+PG_FUNCTION_INFO_V1(workspace_facts);
+Datum
+workspace_facts(PG_FUNCTION_ARGS)
+{
+	bool nulls[6] = {false};
+	Datum values[6];
+	pg_uuid_t tenant_id;
+	TupleDesc desc;
+	Facts facts;
+	int32 health;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "function does not return a row");
+	SPI_connect();
+	if (!is_visible(PG_GETARG_UUID_P(0), &tenant_id))
+	{
+		SPI_finish();
+		PG_RETURN_NULL();
+	}
+	facts = gather(&tenant_id, PG_GETARG_UUID_P(0));
+	nulls[5] = !find_health(PG_GETARG_UUID_P(0), &facts, &health);
+	SPI_finish();
+	values[0] = Int32GetDatum(facts.members);
+	values[1] = Int32GetDatum(facts.active_members);
+	values[2] = Int32GetDatum(facts.open_invitations);
+	values[3] = Int32GetDatum(facts.overdue_invitations);
+	values[4] = TimestampTzGetDatum(facts.last_active_at);
+	nulls[4] = facts.last_active_at == 0;
+	values[5] = Int32GetDatum(health);
+	return HeapTupleGetDatum(
+		heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+PG_FUNCTION_INFO_V1(workspace_health);
+Datum
+workspace_health(PG_FUNCTION_ARGS)
+{
+	Caller caller = caller_require(ROLE_MEMBER);
+	bool known;
+	Facts facts;
+	int32 health;
+
+	if (PG_ARGISNULL(0))
+		refuse_null("workspace_id");
+	SPI_connect();
+	if (!is_visible(PG_GETARG_UUID_P(0), &caller.tenant_id))
+		refuse_workspace();
+	facts = gather(&caller.tenant_id, PG_GETARG_UUID_P(0));
+	known = find_health(PG_GETARG_UUID_P(0), &facts, &health);
+	SPI_finish();
+	if (!known)
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(health);
+}
