@@ -84,6 +84,19 @@ normalize_text(TenantSetting setting, const char *value)
 	return text;
 }
 
+static char *
+normalize_limit(TenantSetting setting, const char *value)
+{
+	int limit;
+
+	if (pg_strcasecmp(value, "none") == 0)
+		return pstrdup("none");
+	if (strspn(value, "0123456789") != strlen(value) ||
+		!parse_int(value, &limit, 0, NULL) || limit < 1)
+		refuse_value(setting, "Give a number from 1, or none.");
+	return psprintf("%d", limit);
+}
+
 char *
 setting_normalize(TenantSetting setting, const char *value)
 {
@@ -99,6 +112,8 @@ setting_normalize(TenantSetting setting, const char *value)
 			return pstrdup(on ? "on" : "off");
 		case TEXT:
 			return normalize_text(setting, value);
+		case LIMIT:
+			return normalize_limit(setting, value);
 	}
 	return NULL;
 }
@@ -107,6 +122,7 @@ char *
 setting_show(TenantSetting setting, Jsonb *settings)
 {
 	int seconds;
+	int limit;
 	Interval interval = {0};
 
 	switch (setting_kind(setting))
@@ -121,6 +137,9 @@ setting_show(TenantSetting setting, Jsonb *settings)
 			return pstrdup(setting_on(setting, settings) ? "on" : "off");
 		case TEXT:
 			return setting_text(setting, settings);
+		case LIMIT:
+			limit = setting_limit(setting, settings);
+			return limit == 0 ? pstrdup("none") : psprintf("%d", limit);
 	}
 	return NULL;
 }

@@ -39,7 +39,7 @@ typedef struct SettingRow
 	const char *description;
 	SettingKeeper keeper;
 	/* where the server's value lives */
-	int seconds;
+	int number; /* of seconds, or a limit */
 	bool on;
 	char *text;
 } SettingRow;
@@ -62,10 +62,18 @@ static SettingRow tenant_settings_table[SETTING_COUNT] = {
 		"How long after the last login a member counts as inactive."},
 	[SETTING_LICENSE_WINDOW] = {"license_window", SECONDS, DAY, 1, NULL,
 		"A member with a session used within this time counts as licensed."},
+	[SETTING_SEAT_LIMIT] = {"seat_limit", LIMIT, 0, 0, NULL,
+		"How many seats active members and open invitations may take.", KEPT_BY_OWNER},
+	[SETTING_PENDING_LIMIT] = {"pending_limit", LIMIT, 0, 0, NULL,
+		"How many invitations may be open at once.", KEPT_BY_OWNER},
+	[SETTING_LICENSE_TIER] = {"license_tier", TEXT, 0, 0, "none",
+		"The license of the tenant, as the application names it.", KEPT_BY_OWNER},
 	[SETTING_INVITATIONS_ENABLED] = {"invitations_enabled", SWITCH, true, 0, NULL,
 		"Whether people can be invited."},
 	[SETTING_ALLOW_OWNER_INVITATIONS] = {"allow_owner_invitations", SWITCH, false, 0, NULL,
 		"Whether someone can be invited as owner.", KEPT_BY_OWNER},
+	[SETTING_MEMBERS_SEE_MEMBERS] = {"members_see_members", SWITCH, false, 0, NULL,
+		"Whether ordinary members see the list of members."},
 	[SETTING_REVOKE_SESSIONS_ON_ROLE_CHANGE] = {"revoke_sessions_on_role_change", SWITCH, true, 0, NULL,
 		"Whether a change of role ends the person's sessions in the tenant."},
 	[SETTING_RESEND_KEEPS_OLD_LINKS] = {"resend_keeps_old_links", SWITCH, true, 0, NULL,
@@ -116,7 +124,20 @@ setting_seconds(TenantSetting setting, Jsonb *settings)
 	if (own != NULL && parse_int(own, &seconds, GUC_UNIT_S, NULL) &&
 		seconds >= row->least)
 		return seconds;
-	return row->seconds;
+	return row->number;
+}
+
+int
+setting_limit(TenantSetting setting, Jsonb *settings)
+{
+	const SettingRow *row = &tenant_settings_table[setting];
+	char *own = setting_own(setting, settings);
+	int limit;
+
+	Assert(row->kind == LIMIT);
+	if (own == NULL)
+		return row->number;
+	return parse_int(own, &limit, 0, NULL) ? limit : 0;
 }
 
 bool
@@ -229,9 +250,14 @@ define_tenant_setting(SettingRow *row)
 	switch (row->kind)
 	{
 		case SECONDS:
-			DefineCustomIntVariable(name, row->description, NULL, &row->seconds,
+			DefineCustomIntVariable(name, row->description, NULL, &row->number,
 									row->initial, row->least, INT_MAX,
 									PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
+			break;
+		case LIMIT:
+			DefineCustomIntVariable(name, row->description, "0 is no limit.",
+									&row->number, row->initial, row->least,
+									INT_MAX, PGC_SUSET, 0, NULL, NULL, NULL);
 			break;
 		case SWITCH:
 			DefineCustomBoolVariable(name, row->description, NULL, &row->on,

@@ -26,7 +26,8 @@ typedef enum SettingKind
 {
 	SECONDS,
 	SWITCH,
-	TEXT
+	TEXT,
+	LIMIT /* a number; 0 is none */
 } SettingKind;
 
 typedef enum TenantSetting
@@ -37,8 +38,12 @@ typedef enum TenantSetting
 	SETTING_RESEND_COOLDOWN,
 	SETTING_INACTIVE_AFTER,
 	SETTING_LICENSE_WINDOW,
+	SETTING_SEAT_LIMIT,
+	SETTING_PENDING_LIMIT,
+	SETTING_LICENSE_TIER,
 	SETTING_INVITATIONS_ENABLED,
 	SETTING_ALLOW_OWNER_INVITATIONS,
+	SETTING_MEMBERS_SEE_MEMBERS,
 	SETTING_REVOKE_SESSIONS_ON_ROLE_CHANGE,
 	SETTING_RESEND_KEEPS_OLD_LINKS,
 	SETTING_BASE_URL,
@@ -86,6 +91,7 @@ extern char *setting_show(TenantSetting setting, Jsonb *tenant_settings);
 /* The effective value: the tenant's where its settings (NULL allowed) name
  * it, else the server's. Times are in seconds. Text is palloc'd. */
 extern int setting_seconds(TenantSetting setting, Jsonb *tenant_settings);
+extern int setting_limit(TenantSetting setting, Jsonb *tenant_settings);
 extern bool setting_on(TenantSetting setting, Jsonb *tenant_settings);
 extern char *setting_text(TenantSetting setting, Jsonb *tenant_settings);
 

@@ -24,6 +24,7 @@
 #include "password/password.h"
 #include "session/log_in.h"
 #include "session/throttle.h"
+#include "tenant/seat.h"
 #include "token/token.h"
 
 SPI_QUERY(read_invitation,
@@ -237,7 +238,8 @@ check_inviter(const Invitation *invitation)
 }
 
 /*
- * Join the tenant and use the invitation up.
+ * Use the invitation up and join the tenant, in this order: the seat that it
+ * held is the new member's.
  */
 static void
 join(const Invitation *invitation, const Account *account)
@@ -245,12 +247,6 @@ join(const Invitation *invitation, const Account *account)
 	const LinkToken *token = &invitation->token;
 
 	check_inviter(invitation);
-	if (!membership_create(&token->tenant_id, &account->user_id,
-						   invitation->role))
-	{
-		read_open(token);
-		refuse_member();
-	}
 	if (spi_run(accept_pending, ARG_UUID(token->object_id),
 				ARG_UUID(token->tenant_id), ARG_INT(token->generation),
 				ARG_TIME(GetCurrentTimestamp()),
@@ -259,6 +255,9 @@ join(const Invitation *invitation, const Account *account)
 		read_open(token);
 		elog(ERROR, "the invitation could not be accepted");
 	}
+	if (!membership_join(&token->tenant_id, &account->user_id,
+						 invitation->role))
+		refuse_member();
 	workspace_join(&token->tenant_id, &account->user_id, &token->object_id);
 	outbox_cancel_subject(&token->tenant_id, &token->object_id, "accepted");
 }
@@ -288,6 +287,7 @@ accept_invitation_body(PG_FUNCTION_ARGS)
 	password_wipe(&password);
 	if (!proven)
 		return session_start_result(fcinfo, &start);
+	seat_prepare(&tenant);
 	tenant = invitation.role == ROLE_OWNER
 				 ? tenant_lock(&token.tenant_id)
 				 : tenant_lock_shared(&token.tenant_id);

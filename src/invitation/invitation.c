@@ -21,6 +21,7 @@
 #include "invitation/invitation.h"
 #include "member/member.h"
 #include "outbox/outbox.h"
+#include "tenant/seat.h"
 
 #define LONGEST_MONTHS 120
 #define LONGEST_DAYS INT64CONST(3660)
@@ -148,6 +149,7 @@ resend_invitation(PG_FUNCTION_ARGS)
 	SpiRow row;
 
 	invitation_require_enabled(&tenant);
+	seat_prepare(&tenant);
 	if (spi_run(resend_pending, ARG_UUID(invitation_id),
 				ARG_UUID(caller.tenant_id), ARG_TIME(now),
 				ARG_TIME(setting_after(SETTING_INVITATION_TTL, tenant.settings,

@@ -9,6 +9,7 @@ CREATE TABLE usermgmt.invitation (
 	message text,
 	state text NOT NULL CHECK (state IN ('pending', 'accepted', 'revoked', 'declined')),
 	generation integer NOT NULL DEFAULT 0,
+	holds_seat boolean NOT NULL DEFAULT true,
 	invited_by uuid,
 	invited_by_email text,
 	created_at timestamptz NOT NULL,
@@ -25,21 +26,22 @@ CREATE TABLE usermgmt.invitation (
 	CONSTRAINT accepted_says_by_whom CHECK ((state = 'accepted') = (accepted_by IS NOT NULL)),
 	CONSTRAINT revoked_says_when CHECK ((state = 'revoked') = (revoked_at IS NOT NULL)),
 	CONSTRAINT declined_says_when CHECK ((state = 'declined') = (declined_at IS NOT NULL)),
+	CONSTRAINT only_an_open_invitation_holds_a_seat CHECK (state = 'pending' OR NOT holds_seat),
 	CONSTRAINT only_revoked_says_why CHECK (state = 'revoked' OR (revoked_by IS NULL AND revoke_reason IS NULL))
 );
 COMMENT ON TABLE usermgmt.invitation IS 'Every invitation ever made; its token is derived, never stored, and a raised generation voids earlier links.';
 CREATE UNIQUE INDEX one_open_invitation_per_address ON usermgmt.invitation (tenant_id, canonical_email) WHERE state = 'pending';
 CREATE INDEX invitation_created ON usermgmt.invitation (tenant_id, created_at, invitation_id);
 CREATE INDEX invitation_open ON usermgmt.invitation (tenant_id, created_at, invitation_id) WHERE state = 'pending';
-SELECT usermgmt.audit_attach('usermgmt.invitation', '{invitation,invitation_id,subject:email,ignore:canonical_email}');
+SELECT usermgmt.audit_attach('usermgmt.invitation', '{invitation,invitation_id,subject:email,ignore:canonical_email,ignore:holds_seat}');
 
 CREATE TRIGGER address BEFORE INSERT OR UPDATE OF email, canonical_email ON usermgmt.invitation
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.address_guard();
 
 CREATE FUNCTION usermgmt.invitation_guard() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.invitation_guard() IS 'Trigger: an invitation changes state only as the table of transitions allows, and is never deleted.';
-CREATE TRIGGER guard BEFORE INSERT OR DELETE OR UPDATE OF state ON usermgmt.invitation
+COMMENT ON FUNCTION usermgmt.invitation_guard() IS 'Trigger: an invitation changes state only as the table of transitions allows, is never deleted, and holds a seat while it is open.';
+CREATE TRIGGER guard BEFORE INSERT OR DELETE OR UPDATE OF state, expires_at ON usermgmt.invitation
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.invitation_guard();
 
 CREATE FUNCTION usermgmt.invitation_refuse_truncate() RETURNS trigger
@@ -66,7 +68,7 @@ CREATE FUNCTION usermgmt.invitation_changed() RETURNS trigger
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.invitation_changed() IS 'Trigger: what an invitation holds on to is free when it is over.';
-CREATE TRIGGER consequences AFTER UPDATE OF state ON usermgmt.invitation
+CREATE TRIGGER consequences AFTER INSERT OR UPDATE OF state, expires_at, holds_seat ON usermgmt.invitation
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.invitation_changed();
 
 -- Internal: invitations as the public view shows them, of every tenant; what
@@ -81,8 +83,8 @@ CREATE VIEW usermgmt.invitation_detail AS
 		last.delivery, last.delivery_detail,
 		i.state = 'pending' AND t.suspended_at IS NULL AND usermgmt.has_role(i.role)
 			AND usermgmt.effective_switch(t.settings, 'invitations_enabled')
-			AND (i.expires_at <= statement_timestamp()
-				OR i.queued_at <= statement_timestamp()
+			AND (i.expires_at <= statement_timestamp() AND (i.holds_seat OR usermgmt.seat_is_free())
+				OR i.expires_at > statement_timestamp() AND i.queued_at <= statement_timestamp()
 					- make_interval(secs => usermgmt.effective_seconds(t.settings, 'resend_cooldown'))) AS can_resend,
 		i.state = 'pending' AND usermgmt.has_role(i.role) AS can_revoke,
 		i.declined_at,

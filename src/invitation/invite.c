@@ -19,6 +19,7 @@
 #include "invitation/invitation.h"
 #include "member/member.h"
 #include "outbox/outbox.h"
+#include "tenant/seat.h"
 
 #define LONGEST_MONTHS 120
 #define LONGEST_DAYS INT64CONST(3660)
@@ -227,6 +228,7 @@ invite_user(PG_FUNCTION_ARGS)
 	begin_writing(fcinfo);
 	tenant = tenant_read(&caller.tenant_id);
 	invitation_require_enabled(&tenant);
+	seat_prepare(&tenant);
 	offer.places = workspace_places_argument(fcinfo, 2, &caller.tenant_id);
 	offer.expires_at = expiry_argument(fcinfo, 4, &tenant, offer.send_at);
 	caller_lock(&caller, ROLE_ADMIN);
@@ -349,6 +351,7 @@ invite_users(PG_FUNCTION_ARGS)
 	begin_writing(fcinfo);
 	tenant = tenant_read(&caller.tenant_id);
 	invitation_require_enabled(&tenant);
+	seat_prepare(&tenant);
 	offer.places = workspace_places_argument(fcinfo, 2, &caller.tenant_id);
 	offer.expires_at =
 		setting_after(SETTING_INVITATION_TTL, tenant.settings, offer.send_at);

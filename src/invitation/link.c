@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "utils/builtins.h"
 
 #include "audit/audit.h"
@@ -13,6 +14,7 @@
 #include "core/uuid.h"
 #include "invitation/invitation.h"
 #include "outbox/outbox.h"
+#include "tenant/seat.h"
 
 /* clang-format off */
 static const Transition transitions[] = {
@@ -81,15 +83,48 @@ invitation_link(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(link);
 }
 
+/*
+ * A seat is held from the making, or a change of the expiry, until the end;
+ * an expired one gives it back when somebody needs it (tenant/seat.c).
+ */
+static Datum
+set_seat(SpiRow row, bool anew)
+{
+	int column = SPI_fnumber(row.desc, "holds_seat");
+	bool open = strcmp(row_text(row, "state"), "pending") == 0;
+	bool holds = row_bool(row, "holds_seat");
+	Datum value;
+	bool isnull = false;
+
+	if (!open)
+		holds = false;
+	else if (anew)
+		holds = row_time(row, "expires_at") > GetCurrentTimestamp();
+	value = BoolGetDatum(holds);
+	return PointerGetDatum(heap_modify_tuple_by_cols(row.tuple, row.desc, 1,
+													 &column, &value, &isnull));
+}
+
 PG_FUNCTION_INFO_V1(invitation_guard);
 Datum
 invitation_guard(PG_FUNCTION_ARGS)
 {
-	return transition_guard(fcinfo, transitions, false);
+	TriggerData *trigger =
+		trigger_require(fcinfo, TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW);
+	Datum result = transition_guard(fcinfo, transitions, false);
+
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		return set_seat(trigger_row(trigger), true);
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		return set_seat(trigger_new_row(trigger),
+						row_time(trigger_row(trigger), "expires_at") !=
+							row_time(trigger_new_row(trigger), "expires_at"));
+	return result;
 }
 
 /*
- * AFTER UPDATE trigger: the places that it offers are open as long as it is.
+ * AFTER trigger: the seat that it holds is counted, and the places that it
+ * offers are open as long as it is.
  */
 PG_FUNCTION_INFO_V1(invitation_changed);
 Datum
@@ -97,18 +132,21 @@ invitation_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger =
 		trigger_require(fcinfo, TRIGGER_EVENT_AFTER | TRIGGER_EVENT_ROW);
+	bool inserted = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
 	SpiRow before = trigger_row(trigger);
-	SpiRow after = trigger_new_row(trigger);
+	SpiRow after = inserted ? before : trigger_new_row(trigger);
 	AuditChange change = {&before, &after};
 	pg_uuid_t invitation_id = row_uuid(after, "invitation_id");
 	pg_uuid_t tenant_id = row_uuid(after, "tenant_id");
+	int seats = row_bool(after, "holds_seat") -
+				(inserted ? 0 : row_bool(before, "holds_seat"));
 
-	if (audit_differs(&change, "state"))
-	{
-		SPI_connect();
+	SPI_connect();
+	if (seats != 0)
+		seat_change(&tenant_id, 0, seats);
+	if (!inserted && audit_differs(&change, "state"))
 		spi_run(close_places, ARG_UUID(invitation_id), ARG_UUID(tenant_id));
-		SPI_finish();
-	}
+	SPI_finish();
 	return PointerGetDatum(NULL);
 }
 

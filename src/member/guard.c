@@ -5,7 +5,8 @@
  * The tenant's owner_count is changed by one conditional UPDATE, which holds
  * at every isolation level where counting the rows does not. Exactly one owner
  * is the primary one: when that person stops being an active owner, the
- * longest-standing other one takes over. Whoever loses access loses every
+ * longest-standing other one takes over. An active member holds a seat.
+ * Whoever loses access loses every
  * session and open link of the tenant in the same statement.
  */
 #include "postgres.h"
@@ -20,13 +21,9 @@
 #include "member/member.h"
 #include "password/password.h"
 #include "session/revoke.h"
+#include "tenant/seat.h"
 #include "tenant/tenant.h"
 
-SPI_QUERY(count_owner,
-		  "UPDATE usermgmt.tenant SET owner_count = owner_count + $2"
-		  " WHERE tenant_id = $1"
-		  " AND (owner_count + $2 >= 1 OR state = 'creating')",
-		  UUIDOID, INT4OID);
 SPI_QUERY(pass_primary_on,
 		  "UPDATE usermgmt.membership SET is_primary_owner = true"
 		  " WHERE tenant_id = $1 AND user_id = (SELECT m.user_id"
@@ -75,7 +72,8 @@ set_primary(SpiRow row, bool primary)
 }
 
 /*
- * Take the mark from whoever has it, for a new primary owner.
+ * Take the mark from whoever has it, for a new primary owner; the tenant's lock
+ * comes first, so that two who move it wait for each other.
  */
 static void
 take_mark(SpiRow row)
@@ -86,6 +84,7 @@ take_mark(SpiRow row)
 	{
 		mark_is_moving = true;
 		SPI_connect();
+		(void) tenant_lock(&tenant_id);
 		spi_run(clear_primary, ARG_UUID(tenant_id));
 		SPI_finish();
 	}
@@ -153,8 +152,7 @@ follow_ownership(const pg_uuid_t *tenant_id, bool was_owner, bool is_owner,
 {
 	if (was_owner == is_owner)
 		return;
-	if (spi_run(count_owner, ARG_UUID(*tenant_id),
-				ARG_INT(is_owner ? 1 : -1)) == 0)
+	if (!tenant_count_owner(tenant_id, is_owner ? 1 : -1))
 		refuse_last_owner();
 	if (was_primary)
 		spi_run(pass_primary_on, ARG_UUID(*tenant_id));
@@ -193,6 +191,8 @@ after_update(SpiRow before, SpiRow after)
 
 	follow_ownership(&tenant_id, is_owner(before), is_owner(after),
 					 row_bool(before, "is_primary_owner"));
+	if (is_active(before) != is_active(after))
+		seat_change(&tenant_id, is_active(after) ? 1 : -1, 0);
 	if (is_active(before) && !is_active(after))
 		cut_access(&tenant_id, &user_id, "deactivated");
 	else if (!is_text(after, "role", role))
@@ -213,6 +213,9 @@ membership_changed(PG_FUNCTION_ARGS)
 	pg_uuid_t user_id = row_uuid(row, "user_id");
 
 	SPI_connect();
+	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) && is_active(row))
+		seat_change(&tenant_id,
+					TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? 1 : -1, 0);
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		follow_ownership(&tenant_id, false, is_owner(row), false);
 	else if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))

@@ -17,6 +17,7 @@
 #include "core/installation.h"
 #include "core/spi_query.h"
 #include "member/target.h"
+#include "tenant/seat.h"
 #include "tenant/tenant.h"
 
 SPI_QUERY(insert_membership,
@@ -58,28 +59,38 @@ SPI_QUERY(show_member,
 		  UUIDOID, UUIDOID);
 
 /*
- * A founder is the primary owner, and an address alone lets nobody in.
+ * A founder is the primary owner; an unproven one is kept out until a link
+ * mailed to the address was followed.
  */
 static bool
 insert(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id, MemberRole role,
-	   bool founder)
+	   bool founder, bool unproven)
 {
 	return spi_run(insert_membership, ARG_UUID(*tenant_id), ARG_UUID(*user_id),
 				   ARG_TEXT(role_name(role)), ARG_BOOL(founder),
-				   ARG_BOOL(founder), ARG_TIME(GetCurrentTimestamp())) == 1;
+				   ARG_BOOL(unproven), ARG_TIME(GetCurrentTimestamp())) == 1;
+}
+
+/*
+ * The trigger on the new row compares no limit: the seat was the invitation's.
+ */
+bool
+membership_join(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
+				MemberRole role)
+{
+	bool joined;
+
+	seat_set_transfer(true);
+	joined = insert(tenant_id, user_id, role, false, false);
+	seat_set_transfer(false);
+	return joined;
 }
 
 bool
-membership_create(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
-				  MemberRole role)
+membership_found(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
+				 bool proven)
 {
-	return insert(tenant_id, user_id, role, false);
-}
-
-bool
-membership_found(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id)
-{
-	return insert(tenant_id, user_id, ROLE_OWNER, true);
+	return insert(tenant_id, user_id, ROLE_OWNER, true, !proven);
 }
 
 void
@@ -173,11 +184,14 @@ Target
 member_lock_target(FunctionCallInfo fcinfo)
 {
 	Target target = {.caller = caller_require(ROLE_ADMIN)};
+	Tenant tenant;
 
 	if (PG_ARGISNULL(0))
 		refuse_null("user_id");
 	target.user_id = *PG_GETARG_UUID_P(0);
 	begin_writing(fcinfo);
+	tenant = tenant_read(&target.caller.tenant_id);
+	seat_prepare(&tenant);
 	target.owner_count = tenant_lock(&target.caller.tenant_id).owner_count;
 	caller_lock(&target.caller, ROLE_ADMIN);
 	if (spi_run(lock_membership, ARG_UUID(target.caller.tenant_id),

@@ -7,14 +7,15 @@
 #include "core/actor.h"
 #include "core/spi_query.h"
 
-/* Adds a member; false when the person is one already, whatever the status. */
-extern bool membership_create(const pg_uuid_t *tenant_id,
-							  const pg_uuid_t *user_id, MemberRole role);
+/* Adds a member, who takes the seat of an accepted invitation; false when the
+ * person is one already, whatever the status. */
+extern bool membership_join(const pg_uuid_t *tenant_id,
+							const pg_uuid_t *user_id, MemberRole role);
 
-/* Adds a new tenant's first and primary owner, who is named by address alone
- * and so gets in only once a link mailed to it was followed. */
+/* Adds a new tenant's first and primary owner. Who is not proven, being named
+ * by address alone, gets in only once a link mailed to it was followed. */
 extern bool membership_found(const pg_uuid_t *tenant_id,
-							 const pg_uuid_t *user_id);
+							 const pg_uuid_t *user_id, bool proven);
 
 /* Raises UM032: the person is a member already. */
 extern void refuse_member(void) pg_attribute_noreturn();

@@ -35,7 +35,7 @@ found(const pg_uuid_t *tenant_id, const char *slug, const char *name,
 	if (spi_run(insert_tenant, ARG_UUID(*tenant_id), ARG_TEXT(slug),
 				ARG_TEXT(name), ARG_TIME(GetCurrentTimestamp())) == 0)
 		refuse_slug();
-	membership_found(tenant_id, &owner->user_id);
+	membership_found(tenant_id, &owner->user_id, false);
 	spi_run(open_tenant, ARG_UUID(*tenant_id));
 }
 

@@ -15,6 +15,7 @@
 #include "core/transition.h"
 #include "core/uuid.h"
 #include "session/revoke.h"
+#include "tenant/seat.h"
 #include "tenant/tenant.h"
 
 /* clang-format off */
@@ -36,6 +37,14 @@ SPI_QUERY(find_tenant,
 		  " UNION ALL SELECT tenant_id FROM usermgmt.tenant"
 		  " WHERE tenant_id = $2 LIMIT 1",
 		  TEXTOID, UUIDOID);
+
+SPI_QUERY(count_owner,
+		  "UPDATE usermgmt.tenant SET owner_count = owner_count + $2"
+		  " WHERE tenant_id = $1"
+		  " AND (owner_count + $2 >= 1 OR state = 'creating')",
+		  UUIDOID, INT4OID);
+
+static bool counting_owners; /* tenant_count_owner() is at work */
 
 static Tenant
 tenant_of_row(const pg_uuid_t *tenant_id, uint64 found)
@@ -74,6 +83,25 @@ Tenant
 tenant_lock(const pg_uuid_t *tenant_id)
 {
 	return tenant_of_row(tenant_id, spi_run(lock_tenant, ARG_UUID(*tenant_id)));
+}
+
+bool
+tenant_count_owner(const pg_uuid_t *tenant_id, int32 more)
+{
+	bool volatile counted = false;
+
+	PG_TRY();
+	{
+		counting_owners = true;
+		counted =
+			spi_run(count_owner, ARG_UUID(*tenant_id), ARG_INT(more)) == 1;
+	}
+	PG_FINALLY();
+	{
+		counting_owners = false;
+	}
+	PG_END_TRY();
+	return counted;
 }
 
 bool
@@ -129,7 +157,8 @@ use_tenant(PG_FUNCTION_ARGS)
 }
 
 /*
- * AFTER UPDATE trigger: suspension ends every session of the tenant.
+ * AFTER UPDATE trigger: suspension ends every session of the tenant, and
+ * seats are counted only while there is a limit.
  */
 PG_FUNCTION_INFO_V1(tenant_changed);
 Datum
@@ -137,21 +166,45 @@ tenant_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger =
 		trigger_require(fcinfo, TRIGGER_EVENT_AFTER | TRIGGER_EVENT_ROW);
-	pg_uuid_t tenant_id = row_uuid(trigger_new_row(trigger), "tenant_id");
+	SpiRow before = trigger_row(trigger);
+	SpiRow after = trigger_new_row(trigger);
+	AuditChange change = {&before, &after};
+	pg_uuid_t tenant_id = row_uuid(after, "tenant_id");
 
-	if (row_is_null(trigger_row(trigger), "suspended_at") &&
-		!row_is_null(trigger_new_row(trigger), "suspended_at"))
-	{
-		SPI_connect();
+	SPI_connect();
+	if (row_is_null(before, "suspended_at") &&
+		!row_is_null(after, "suspended_at"))
 		session_end_tenant(&tenant_id, "tenant suspended");
-		SPI_finish();
-	}
+	if (audit_differs(&change, "settings"))
+		seat_forget(&tenant_id, DatumGetJsonbP(row_value(after, "settings")));
+	SPI_finish();
 	actor_signal();
 	return PointerGetDatum(NULL);
 }
 
 /*
- * BEFORE trigger: a tenant opens once, and its settings are ones that fit.
+ * Raise 42501 unless the count of owners is as it was, or is being kept.
+ */
+static void
+check_owner_count(TriggerData *trigger)
+{
+	int32 before = 0;
+	SpiRow after = trigger_row(trigger);
+
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+	{
+		before = row_int(after, "owner_count");
+		after = trigger_new_row(trigger);
+	}
+	if (row_int(after, "owner_count") != before && !counting_owners)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("owner_count is kept by the trigger on "
+							   "membership")));
+}
+
+/*
+ * BEFORE trigger: a tenant opens once, its settings are ones that fit, and its
+ * owners are counted, not set.
  */
 PG_FUNCTION_INFO_V1(tenant_guard);
 Datum
@@ -165,6 +218,7 @@ tenant_guard(PG_FUNCTION_ARGS)
 	bool isnull;
 	Datum settings = row_datum(row, "settings", &isnull);
 
+	check_owner_count(trigger);
 	if (!isnull)
 		settings_check(DatumGetJsonbP(settings));
 	return transition_guard(fcinfo, transitions, true);

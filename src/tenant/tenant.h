@@ -35,6 +35,10 @@ extern bool tenant_find(const char *slug_or_id, pg_uuid_t *tenant_id);
 /* Raises UM041 when the tenant is suspended. */
 extern void tenant_require_open(const Tenant *tenant);
 
+/* Adds to the count of the tenant's active owners; false when none would be
+ * left. Nothing else changes the count. */
+extern bool tenant_count_owner(const pg_uuid_t *tenant_id, int32 more);
+
 /* Raises UM034 unless people of the address's domain may be invited. */
 extern void tenant_require_domain(const Tenant *tenant, const Address *address);
 

@@ -18,17 +18,30 @@ CREATE TABLE usermgmt.tenant (
 COMMENT ON TABLE usermgmt.tenant IS 'Tenants; owner_count is kept by the trigger on membership and is never below one.';
 SELECT usermgmt.audit_attach('usermgmt.tenant', '{tenant,tenant_id,ignore:owner_count,ignore:state}');
 
+-- A row only where there is a limit.
+CREATE TABLE usermgmt.seat_count (
+	tenant_id uuid NOT NULL PRIMARY KEY REFERENCES usermgmt.tenant ON DELETE CASCADE,
+	members integer NOT NULL CHECK (members >= 0),
+	invitations integer NOT NULL CHECK (invitations >= 0)
+);
+COMMENT ON TABLE usermgmt.seat_count IS 'The seats that active members and open invitations take, of tenants that have a limit; kept by triggers.';
+
+CREATE FUNCTION usermgmt.seat_is_free() RETURNS boolean
+	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.seat_is_free() IS 'Whether the limits of the present tenant leave room for one more invitation; NULL without a tenant.';
+
 CREATE FUNCTION usermgmt.tenant_guard() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.tenant_guard() IS 'Trigger: a tenant opens once, when it has an owner, and its settings are ones that fit.';
-CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF state, settings ON usermgmt.tenant
+COMMENT ON FUNCTION usermgmt.tenant_guard() IS 'Trigger: a tenant opens once, when it has an owner, and its settings are ones that fit, and its owners are counted, not set.';
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF state, settings, owner_count ON usermgmt.tenant
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.tenant_guard();
 
 CREATE FUNCTION usermgmt.tenant_changed() RETURNS trigger
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.tenant_changed() IS 'Trigger: suspension ends every session of the tenant.';
-CREATE TRIGGER sessions AFTER UPDATE OF suspended_at ON usermgmt.tenant
+COMMENT ON FUNCTION usermgmt.tenant_changed() IS 'Trigger: suspension ends every session of the tenant, and without a limit no seats are counted.';
+CREATE TRIGGER sessions AFTER UPDATE OF suspended_at, settings ON usermgmt.tenant
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.tenant_changed();
 
 -- Internal: tenants as the public view shows them, of all.
@@ -131,6 +144,8 @@ INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('operator', 'function', 'create_tenant'),
 	('operator', 'function', 'suspend_tenant'),
 	('operator', 'function', 'resume_tenant'),
+	('application', 'function', 'seat_is_free'),
+	('operator', 'relation', 'seat_count'),
 	('application', 'function', 'update_tenant'),
 	('application', 'function', 'allow_invite_domain'),
 	('application', 'function', 'disallow_invite_domain'),

@@ -192,6 +192,7 @@ SELECT is(pg_temp.act('owner@handover.test', format($$SELECT role || ' ' || is_p
 SELECT results_eq(format('SELECT email, role, is_primary_owner FROM usermgmt.member_detail WHERE tenant_id = %L ORDER BY email', :'handover_id'),
 	$$VALUES ('hugo@handover.test', 'owner', true), ('ines@handover.test', 'admin', false), ('owner@handover.test', 'admin', false)$$, 'S3.35 C8 the old owner is admin then, and there is one primary owner');
 SELECT is((SELECT owner_count FROM usermgmt.tenant WHERE tenant_id = :'handover_id'), 1, 'C8 the tenant has an owner throughout');
+SELECT throws_ok('UPDATE usermgmt.tenant SET owner_count = owner_count + 1', '42501', NULL, 'R8 C8 nobody sets the count of owners by bare SQL, whereupon the last could go');
 SELECT is((SELECT count(*) FROM usermgmt.audit_event WHERE tenant_id = :'handover_id' AND action = 'user.role_changed' AND reason = 'retires'), 2::bigint, 'S3.15 both changes of role carry the reason');
 
 SELECT * FROM finish();

@@ -1,0 +1,30 @@
+/*
+ * seat.h: seats are reserved before they are taken.
+ *
+ * An active member holds a seat, and so does an invitation from its making to
+ * its end or expiry, so that whoever accepts in time always gets in. Triggers
+ * on both tables report every change, on every path.
+ */
+#ifndef USERMGMT_SEAT_H
+#define USERMGMT_SEAT_H
+
+#include "tenant/tenant.h"
+
+/* Before the locks of a function that may take a seat: where the tenant has a
+ * limit whose use was never counted, it is counted now, under a lock that
+ * must not be taken later. */
+extern void seat_prepare(const Tenant *tenant);
+
+/* Seats of members and of invitations are taken (or given back, below 0) by
+ * rows that this transaction has changed. Raises UM035 above a limit. */
+extern void seat_change(const pg_uuid_t *tenant_id, int members,
+						int invitations);
+
+/* While true, seats of members are not compared with the limit: each takes
+ * the place of an invitation that was accepted. An abort ends it too. */
+extern void seat_set_transfer(bool transfer);
+
+/* Forgets the counts of a tenant if by these settings it has no limit. */
+extern void seat_forget(const pg_uuid_t *tenant_id, Jsonb *settings);
+
+#endif
