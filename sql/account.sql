@@ -22,7 +22,7 @@ UPDATE usermgmt.account SET password_hash = 'hunter2';
 INSERT INTO usermgmt.account (user_id, email) VALUES ('00000000-0000-7000-8000-000000000001', 'OLIVIA.O@acme.example');
 \echo :SQLSTATE
 
--- A new address shows in the sessions that go on; a closed account has none.
+-- A new address shows in the sessions that go on; nobody is closed who belongs to a tenant.
 SELECT substring(text_body FROM 'token=(\S+)') AS token FROM usermgmt.outbox_claim('psql') \gset
 SELECT usermgmt.reset_password(:'token', 'correct horse battery');
 SELECT session_token AS olivia FROM usermgmt.log_in('olivia.o@acme.example', 'correct horse battery') \gset
@@ -30,6 +30,7 @@ SELECT email FROM usermgmt.use_session(:'olivia');
 UPDATE usermgmt.account SET email = 'olivia@acme.example';
 SELECT email FROM usermgmt.use_session(:'olivia');
 UPDATE usermgmt.account SET closed_at = now();
+\echo :SQLSTATE
 SELECT email FROM usermgmt.use_session(:'olivia');
 \echo :SQLSTATE
 SELECT action, subject_email FROM usermgmt.audit_event WHERE object_type = 'account' ORDER BY event_id;

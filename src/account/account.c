@@ -9,6 +9,7 @@
 #include "account/account.h"
 #include "audit/audit.h"
 #include "core/actor.h"
+#include "core/errors.h"
 #include "core/transition.h"
 #include "core/uuid.h"
 #include "session/revoke.h"
@@ -32,22 +33,34 @@ SPI_QUERY(lock_account,
 		  " AND closed_at IS NULL FOR NO KEY UPDATE",
 		  UUIDOID);
 SPI_QUERY(lock_unchanged,
-		  "SELECT FROM usermgmt.account WHERE user_id = $1"
-		  " AND password_version = $2 AND closed_at IS NULL FOR SHARE",
-		  UUIDOID, INT4OID);
+		  "SELECT email FROM usermgmt.account WHERE user_id = $1"
+		  " AND password_version = $2 AND canonical_email = $3"
+		  " AND closed_at IS NULL FOR SHARE",
+		  UUIDOID, INT4OID, TEXTOID);
 SPI_QUERY(set_password,
 		  "UPDATE usermgmt.account SET password_hash = $2,"
 		  " password_version = password_version + 1,"
 		  " verified_at = coalesce(verified_at, $3) WHERE user_id = $1",
 		  UUIDOID, TEXTOID, TIMESTAMPTZOID);
 SPI_QUERY(rehash,
-		  "UPDATE usermgmt.account SET password_hash = $3"
+		  "UPDATE usermgmt.account SET password_hash = $4"
 		  " WHERE user_id = $1 AND password_version = $2"
-		  " AND closed_at IS NULL",
-		  UUIDOID, INT4OID, TEXTOID);
+		  " AND canonical_email = $3 AND closed_at IS NULL RETURNING email",
+		  UUIDOID, INT4OID, TEXTOID, TEXTOID);
+SPI_QUERY(close_account,
+		  "UPDATE usermgmt.account SET closed_at = $2, password_hash = NULL"
+		  " WHERE user_id = $1 AND closed_at IS NULL",
+		  UUIDOID, TIMESTAMPTZOID);
+SPI_QUERY(find_home,
+		  "SELECT FROM usermgmt.membership WHERE user_id = $1 LIMIT 1",
+		  UUIDOID);
 SPI_QUERY(rename_sessions,
 		  "UPDATE usermgmt.session SET email = $2"
 		  " WHERE user_id = $1 AND state = 'open'",
+		  UUIDOID, TEXTOID);
+SPI_QUERY(find_misnamed,
+		  "SELECT FROM usermgmt.session"
+		  " WHERE user_id = $1 AND state = 'open' AND email <> $2 LIMIT 1",
 		  UUIDOID, TEXTOID);
 
 static bool rehashing; /* account_lock_unchanged() is at work */
@@ -103,9 +116,10 @@ account_find_or_create(const Address *address, const char *name)
 {
 	Account account;
 
-	if (!account_find(address, &account) &&
-		!account_create(address, name, NULL, false, &account) &&
-		!account_find(address, &account))
+	if ((!account_find(address, &account) &&
+		 !account_create(address, name, NULL, false, &account) &&
+		 !account_find(address, &account)) ||
+		!account_lock_unchanged(&account, NULL))
 		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 						errmsg("could not serialize access due to a "
 							   "concurrent change of the account")));
@@ -118,29 +132,41 @@ account_lock(const pg_uuid_t *user_id)
 	return spi_run(lock_account, ARG_UUID(*user_id)) == 1;
 }
 
-bool
-account_lock_unchanged(const Account *account, const char *rehashed)
+static uint64
+store_rehashed(const Account *account, const char *canonical_email,
+			   const char *rehashed)
 {
-	bool unchanged;
+	uint64 volatile found = 0;
 
-	if (rehashed != NULL)
+	PG_TRY();
 	{
-		PG_TRY();
-		{
-			rehashing = true;
-			unchanged = spi_run(rehash, ARG_UUID(account->user_id),
-								ARG_INT(account->password_version),
-								ARG_TEXT(rehashed)) == 1;
-		}
-		PG_FINALLY();
-		{
-			rehashing = false;
-		}
-		PG_END_TRY();
-		return unchanged;
+		rehashing = true;
+		found = spi_run(rehash, ARG_UUID(account->user_id),
+						ARG_INT(account->password_version),
+						ARG_TEXT(canonical_email), ARG_TEXT(rehashed));
 	}
-	return spi_run(lock_unchanged, ARG_UUID(account->user_id),
-				   ARG_INT(account->password_version)) == 1;
+	PG_FINALLY();
+	{
+		rehashing = false;
+	}
+	PG_END_TRY();
+	return found;
+}
+
+bool
+account_lock_unchanged(Account *account, const char *rehashed)
+{
+	Address address = address_require(account->email, "email");
+	uint64 found = rehashed != NULL
+					   ? store_rehashed(account, address.canonical, rehashed)
+					   : spi_run(lock_unchanged, ARG_UUID(account->user_id),
+								 ARG_INT(account->password_version),
+								 ARG_TEXT(address.canonical));
+
+	if (found == 0)
+		return false;
+	account->email = row_text(spi_row(0), "email");
+	return true;
 }
 
 void
@@ -150,9 +176,42 @@ account_set_password(const pg_uuid_t *user_id, const char *password_hash)
 			ARG_TIME(GetCurrentTimestamp()));
 }
 
+void
+account_close(const pg_uuid_t *user_id)
+{
+	spi_run(close_account, ARG_UUID(*user_id), ARG_TIME(GetCurrentTimestamp()));
+}
+
+/*
+ * Raise UM036 for reopening an account, and for closing one that somebody
+ * still uses.
+ */
+static void
+check_closing(SpiRow before, SpiRow after)
+{
+	bool was_closed = !row_is_null(before, "closed_at");
+	bool is_closed = !row_is_null(after, "closed_at");
+	pg_uuid_t user_id = row_uuid(after, "user_id");
+
+	if (was_closed && !is_closed)
+		ereport(ERROR, (errcode(ERRCODE_UM_WRONG_STATE),
+						errmsg("a closed account is not opened again"),
+						errhint("Invite the person again.")));
+	if (was_closed || !is_closed)
+		return;
+	SPI_connect();
+	if (spi_latest(find_home, ARG_UUID(user_id)) > 0)
+		ereport(ERROR, (errcode(ERRCODE_UM_WRONG_STATE),
+						errmsg("the person still belongs to a tenant"),
+						errhint("usermgmt.remove_user() closes the account "
+								"with the last membership.")));
+	SPI_finish();
+}
+
 /*
  * BEFORE UPDATE trigger: another hash by whatever path is another version,
- * unless it is the same password at a raised cost.
+ * unless it is the same password at a raised cost; an account is closed only
+ * when nobody uses it, and for good.
  */
 PG_FUNCTION_INFO_V1(account_guard);
 Datum
@@ -168,11 +227,27 @@ account_guard(PG_FUNCTION_ARGS)
 	Datum next = Int32GetDatum(version + 1);
 	bool isnull = false;
 
+	check_closing(before, after);
 	if (rehashing || row_int(after, "password_version") != version ||
 		!audit_differs(&change, "password_hash"))
 		return PointerGetDatum(after.tuple);
 	return PointerGetDatum(heap_modify_tuple_by_cols(after.tuple, after.desc, 1,
 													 &column, &next, &isnull));
+}
+
+/*
+ * A transaction with a fixed snapshot can not rename a session opened after
+ * it: it gives way instead.
+ */
+static void
+rename_all(const pg_uuid_t *user_id, const char *email)
+{
+	spi_run(rename_sessions, ARG_UUID(*user_id), ARG_TEXT(email));
+	if (spi_latest(find_misnamed, ARG_UUID(*user_id), ARG_TEXT(email)) > 0)
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("could not serialize access due to a "
+							   "concurrent log-in"),
+						errhint("Try the transaction again.")));
 }
 
 /*
@@ -196,8 +271,29 @@ account_changed(PG_FUNCTION_ARGS)
 	if (!row_is_null(after, "closed_at") && row_is_null(before, "closed_at"))
 		session_end_person(&user_id, "account closed");
 	if (strcmp(row_text(before, "email"), row_text(after, "email")) != 0)
-		spi_run(rename_sessions, ARG_UUID(user_id),
-				ARG_TEXT(row_text(after, "email")));
+		rename_all(&user_id, row_text(after, "email"));
 	SPI_finish();
 	return PointerGetDatum(NULL);
+}
+
+static const char *
+account_action(const AuditChange *change)
+{
+	if (change->before == NULL || change->after == NULL)
+		return NULL;
+	if (audit_differs(change, "closed_at"))
+		return "account.closed";
+	if (audit_differs(change, "successor_id"))
+		return "account.linked";
+	if (audit_differs(change, "password_version"))
+		return "account.password_changed";
+	if (audit_differs(change, "password_hash"))
+		return "account.password_rehashed";
+	return NULL;
+}
+
+void
+account_init(void)
+{
+	audit_register("account", account_action);
 }

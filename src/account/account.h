@@ -22,7 +22,8 @@ typedef struct Account
 extern bool account_find(const Address *address, Account *account);
 extern bool account_read(const pg_uuid_t *user_id, Account *account);
 
-/* The account of this address, made without a password if there is none. */
+/* The account of this address, made without a password if there is none, and
+ * locked against closing. */
 extern Account account_find_or_create(const Address *address, const char *name);
 
 /* A new account with this password hash; false when the address is taken, also
@@ -31,19 +32,25 @@ extern bool account_create(const Address *address, const char *name,
 						   const char *password_hash, bool verified,
 						   Account *account);
 
+/* Closes the account of a person who belongs to no tenant any more: the address
+ * is free, the password erased, the id stays. */
+extern void account_close(const pg_uuid_t *user_id);
+
 /* Locks an open account against every change; false when there is none. */
 extern bool account_lock(const pg_uuid_t *user_id);
 
-/* Locks the account against closing and a change of password, if it still is
- * open and has this version of its password. rehashed, unless NULL, is stored
- * as another hash of the same password. */
-extern bool account_lock_unchanged(const Account *account,
-								   const char *rehashed);
+/* Locks the account against closing and a change of password or address, if it
+ * still is open, has this version of its password and this address; email is
+ * spelled as it is now afterwards. rehashed, unless NULL, is stored as another
+ * hash of the same password. */
+extern bool account_lock_unchanged(Account *account, const char *rehashed);
 
 /* Stores a new password, of the next version, in an account that the caller
  * has locked; its address is verified by that, for the link was mailed. Ends
  * every session of the person. */
 extern void account_set_password(const pg_uuid_t *user_id,
 								 const char *password_hash);
+
+extern void account_init(void);
 
 #endif

@@ -10,9 +10,12 @@ CREATE TABLE usermgmt.account (
 	created_at timestamptz NOT NULL DEFAULT now(),
 	verified_at timestamptz,
 	closed_at timestamptz,
+	successor_id uuid,
+	CONSTRAINT a_closed_account_has_no_password CHECK (closed_at IS NULL OR password_hash IS NULL),
+	CONSTRAINT only_a_closed_account_has_a_successor CHECK (closed_at IS NOT NULL OR successor_id IS NULL),
 	CONSTRAINT a_password_is_an_argon2id_hash CHECK (password_hash LIKE '$argon2id$%')
 );
-COMMENT ON TABLE usermgmt.account IS 'People, each once however many tenants they belong to; email is as typed, canonical_email is what is compared, verified_at is when a link mailed to it was first followed.';
+COMMENT ON TABLE usermgmt.account IS 'People, each once however many tenants they belong to; email is as typed, canonical_email is what is compared, verified_at is when a link mailed to it was first followed; a closed one keeps its id for the trail, and successor_id names the account that its records were handed to.';
 CREATE UNIQUE INDEX one_account_per_address ON usermgmt.account (canonical_email) WHERE closed_at IS NULL;
 SELECT usermgmt.audit_attach('usermgmt.account', '{account,user_id,subject:email,hide:password_hash,ignore:canonical_email}');
 
@@ -21,8 +24,8 @@ CREATE TRIGGER address BEFORE INSERT OR UPDATE OF email, canonical_email ON user
 
 CREATE FUNCTION usermgmt.account_guard() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.account_guard() IS 'Trigger: another password hash is another password version.';
-CREATE TRIGGER guard BEFORE UPDATE OF password_hash ON usermgmt.account
+COMMENT ON FUNCTION usermgmt.account_guard() IS 'Trigger: another password hash is another password version, and only who belongs to no tenant can be closed, without a way back.';
+CREATE TRIGGER guard BEFORE UPDATE OF password_hash, closed_at ON usermgmt.account
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.account_guard();
 
 CREATE FUNCTION usermgmt.account_changed() RETURNS trigger

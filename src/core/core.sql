@@ -101,6 +101,10 @@ CREATE FUNCTION usermgmt.effective_seconds(settings jsonb, name text) RETURNS in
 	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.effective_seconds(jsonb, text) IS 'A time setting in seconds: the tenant''s where its settings name it, else the server''s.';
 
+CREATE FUNCTION usermgmt.effective_limit(settings jsonb, name text) RETURNS integer
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.effective_limit(jsonb, text) IS 'A limit: the tenant''s where its settings name it, else the server''s; 0 is none.';
+
 CREATE FUNCTION usermgmt.effective_switch(settings jsonb, name text) RETURNS boolean
 	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.effective_switch(jsonb, text) IS 'An on/off setting: the tenant''s where its settings name it, else the server''s.';
@@ -143,6 +147,7 @@ INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('application', 'function', 'has_role'),
 	('application', 'function', 'end_use'),
 	('application', 'function', 'effective_seconds'),
+	('application', 'function', 'effective_limit'),
 	('application', 'function', 'effective_switch'),
 	('application', 'function', 'relative_time'),
 	('application', 'function', 'id'),

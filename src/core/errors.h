@@ -28,6 +28,7 @@
 #define ERRCODE_UM_TOO_SOON				UM_STATE('0', '3', '9')
 #define ERRCODE_UM_INVITATIONS_OFF		UM_STATE('0', '4', '0')
 #define ERRCODE_UM_TENANT_SUSPENDED		UM_STATE('0', '4', '1')
+#define ERRCODE_UM_NOT_CONFIRMED		UM_STATE('0', '5', '0')
 /* clang-format on */
 
 #endif

@@ -1,7 +1,7 @@
 -- Nobody but the owner may do anything until grant_access() says so, whatever
 -- PUBLIC or the database's default privileges give to new objects.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA usermgmt FROM PUBLIC;
-REVOKE ALL ON TYPE usermgmt.outbox_message, usermgmt.session_context, usermgmt.session_start, usermgmt.workspace_facts, usermgmt.invitation_preview FROM PUBLIC;
+REVOKE ALL ON TYPE usermgmt.outbox_message, usermgmt.session_context, usermgmt.session_start, usermgmt.workspace_facts, usermgmt.removal_preview, usermgmt.removal, usermgmt.invitation_preview FROM PUBLIC;
 SELECT usermgmt.revoke_everything();
 DROP FUNCTION usermgmt.revoke_everything();
 
@@ -20,6 +20,9 @@ ALTER TABLE usermgmt.tenant ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.seat_count ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.invite_domain ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.account ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.role ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.permission ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.role_permission ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.membership ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.password_reset ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.session ENABLE ROW LEVEL SECURITY;
@@ -39,6 +42,9 @@ CREATE POLICY operators ON usermgmt.tenant FOR SELECT USING (has_function_privil
 CREATE POLICY operators ON usermgmt.seat_count FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.invite_domain FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.account FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.role FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.permission FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.role_permission FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.membership FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.password_reset FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.session FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
@@ -61,6 +67,9 @@ SELECT pg_catalog.pg_extension_config_dump('usermgmt.tenant', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.seat_count', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.invite_domain', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.account', '');
+SELECT pg_catalog.pg_extension_config_dump('usermgmt.role', 'WHERE false');
+SELECT pg_catalog.pg_extension_config_dump('usermgmt.permission', 'WHERE NOT built_in');
+SELECT pg_catalog.pg_extension_config_dump('usermgmt.role_permission', 'WHERE NOT built_in');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.membership', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.password_reset', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.session', '');

@@ -8,6 +8,7 @@
 
 #include "fmgr.h"
 
+#include "account/account.h"
 #include "audit/audit.h"
 #include "core/actor.h"
 #include "core/installation.h"
@@ -36,6 +37,7 @@ _PG_init(void)
 	audit_init();
 	outbox_init();
 	tenant_init();
+	account_init();
 	password_init();
 	session_init();
 	workspace_init();

@@ -27,6 +27,7 @@ int hash_slots;
 int hash_wait;
 int mail_retry_after;
 int password_min_length;
+bool allow_sign_up;
 char *workspace_health_function;
 
 typedef struct SettingRow
@@ -74,6 +75,8 @@ static SettingRow tenant_settings_table[SETTING_COUNT] = {
 		"Whether someone can be invited as owner.", KEPT_BY_OWNER},
 	[SETTING_MEMBERS_SEE_MEMBERS] = {"members_see_members", SWITCH, false, 0, NULL,
 		"Whether ordinary members see the list of members."},
+	[SETTING_MEMBER_NOTICES] = {"member_notices", SWITCH, true, 0, NULL,
+		"Whether people are told by mail that their role or their access changed."},
 	[SETTING_REVOKE_SESSIONS_ON_ROLE_CHANGE] = {"revoke_sessions_on_role_change", SWITCH, true, 0, NULL,
 		"Whether a change of role ends the person's sessions in the tenant."},
 	[SETTING_RESEND_KEEPS_OLD_LINKS] = {"resend_keeps_old_links", SWITCH, true, 0, NULL,
@@ -232,6 +235,16 @@ effective_seconds(PG_FUNCTION_ARGS)
 		setting_seconds(setting_of_kind(name, SECONDS), PG_GETARG_JSONB_P(0)));
 }
 
+PG_FUNCTION_INFO_V1(effective_limit);
+Datum
+effective_limit(PG_FUNCTION_ARGS)
+{
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+
+	PG_RETURN_INT32(
+		setting_limit(setting_of_kind(name, LIMIT), PG_GETARG_JSONB_P(0)));
+}
+
 PG_FUNCTION_INFO_V1(effective_switch);
 Datum
 effective_switch(PG_FUNCTION_ARGS)
@@ -322,6 +335,10 @@ settings_define(void)
 		"Octets. OWASP ASVS 5.0, 6.2.1 asks for 8 and advises 15.",
 		&password_min_length, 8, 8, 1024, PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL,
 		NULL);
+	DefineCustomBoolVariable(
+		"usermgmt.allow_sign_up",
+		"Whether anybody may found a tenant with sign_up().", NULL,
+		&allow_sign_up, false, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable(
 		"usermgmt.workspace_health_function",
 		"The application's own function for the health of a workspace.",

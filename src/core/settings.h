@@ -16,10 +16,11 @@ extern bool notify_events;
 extern bool log_events;
 extern int hash_memory; /* kB */
 extern int hash_passes;
-extern int hash_slots;					/* 0: one per core, at most 4 */
-extern int hash_wait;					/* milliseconds */
-extern int mail_retry_after;			/* seconds */
-extern int password_min_length;			/* octets */
+extern int hash_slots;			/* 0: one per core, at most 4 */
+extern int hash_wait;			/* milliseconds */
+extern int mail_retry_after;	/* seconds */
+extern int password_min_length; /* octets */
+extern bool allow_sign_up;
 extern char *workspace_health_function; /* "schema.name", or empty */
 
 typedef enum SettingKind
@@ -44,6 +45,7 @@ typedef enum TenantSetting
 	SETTING_INVITATIONS_ENABLED,
 	SETTING_ALLOW_OWNER_INVITATIONS,
 	SETTING_MEMBERS_SEE_MEMBERS,
+	SETTING_MEMBER_NOTICES,
 	SETTING_REVOKE_SESSIONS_ON_ROLE_CHANGE,
 	SETTING_RESEND_KEEPS_OLD_LINKS,
 	SETTING_BASE_URL,

@@ -22,7 +22,7 @@
 #include "member/member.h"
 #include "outbox/outbox.h"
 #include "password/password.h"
-#include "session/log_in.h"
+#include "session/joiner.h"
 #include "session/throttle.h"
 #include "tenant/seat.h"
 #include "token/token.h"
@@ -37,8 +37,8 @@ SPI_QUERY(accept_pending,
 		  "UPDATE usermgmt.invitation SET state = 'accepted',"
 		  " accepted_at = $4, accepted_by = $5 WHERE invitation_id = $1"
 		  " AND tenant_id = $2 AND generation = $3 AND state = 'pending'"
-		  " AND expires_at > $4",
-		  UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID, UUIDOID);
+		  " AND expires_at > $4 AND role = $6 AND canonical_email = $7",
+		  UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID, UUIDOID, TEXTOID, TEXTOID);
 SPI_QUERY(decline_pending,
 		  "UPDATE usermgmt.invitation SET state = 'declined',"
 		  " declined_at = $4 WHERE invitation_id = $1 AND tenant_id = $2"
@@ -48,6 +48,10 @@ SPI_QUERY(preview,
 		  "SELECT t.name AS tenant_name, t.branding, i.email, i.role,"
 		  " coalesce(a.name, i.invited_by_email) AS inviter_name,"
 		  " CASE WHEN i.state <> 'pending' THEN i.state"
+		  " WHEN i.invited_by IS NOT NULL AND NOT coalesce("
+		  "m.status = 'active' AND (m.role = 'owner'"
+		  " OR (m.role = 'admin' AND i.role <> 'owner')), false)"
+		  " THEN 'revoked'"
 		  " WHEN i.generation <> $3 THEN 'superseded'"
 		  " WHEN i.expires_at <= $4 THEN 'expired' ELSE 'pending' END"
 		  " AS status, i.expires_at, EXISTS (SELECT FROM usermgmt.account AS e"
@@ -56,6 +60,8 @@ SPI_QUERY(preview,
 		  " FROM usermgmt.invitation AS i"
 		  " JOIN usermgmt.tenant AS t ON t.tenant_id = i.tenant_id"
 		  " LEFT JOIN usermgmt.account AS a ON a.user_id = i.invited_by"
+		  " LEFT JOIN usermgmt.membership AS m ON m.tenant_id = i.tenant_id"
+		  " AND m.user_id = i.invited_by"
 		  " WHERE i.invitation_id = $1 AND i.tenant_id = $2",
 		  UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID);
 
@@ -150,71 +156,24 @@ preview_invitation(PG_FUNCTION_ARGS)
 	return with_hidden_statement(preview_invitation_body, fcinfo);
 }
 
-/* Who joins: a new person with the hash of a chosen password, or one whose
- * account was proven. */
-typedef struct Joiner
-{
-	bool known;
-	Account account;
-	char *hash;		/* of a new person */
-	char *rehashed; /* of a known one, at a raised cost */
-	bool proven_by_password;
-	bool proven_by_session;
-} Joiner;
-
-/*
- * Prove a known person by a bound session or the password, or hash a new
- * person's password. False when start->outcome refuses.
- */
-static bool
-prove(const Invitation *invitation, const Tenant *tenant,
-	  const Password *password, Joiner *joiner, SessionStart *start)
-{
-	const Actor *actor = actor_current();
-	PasswordVerdict verdict;
-
-	joiner->known = account_find(&invitation->address, &joiner->account);
-	if (!joiner->known)
-	{
-		password_check(password, invitation->address.typed, invitation->name,
-					   tenant);
-		joiner->hash = password_hash(password);
-		return true;
-	}
-	if (actor != NULL && uuid_equal(&actor->user_id, &joiner->account.user_id))
-	{
-		joiner->proven_by_session = true;
-		return true;
-	}
-	verdict =
-		log_in_verify(&invitation->address, &joiner->account, password, start);
-	joiner->proven_by_password =
-		verdict == PASSWORD_RIGHT || verdict == PASSWORD_RIGHT_REHASH;
-	if (verdict == PASSWORD_RIGHT_REHASH)
-		joiner->rehashed = password_rehash(password);
-	return joiner->proven_by_password;
-}
-
 /*
  * Lock or make the account; false when it has changed since it was proven.
  */
 static bool
 settle_account(const Invitation *invitation, const char *name, Joiner *joiner)
 {
-	if (joiner->proven_by_session && actor_verify() == NULL)
-		return false;
-	if (joiner->known)
-		return account_lock_unchanged(&joiner->account, joiner->rehashed);
-	if (account_create(&invitation->address,
-					   name != NULL ? name : invitation->name, joiner->hash,
-					   invitation->token.purpose == LINK_INVITATION,
-					   &joiner->account))
-		return true;
+	switch (joiner_settle(joiner, name != NULL ? name : invitation->name,
+						  invitation->token.purpose == LINK_INVITATION))
+	{
+		case JOINER_SETTLED:
+			return true;
+		case JOINER_CHANGED:
+			return false;
+		case JOINER_TAKEN:
+			break;
+	}
 	read_open(&invitation->token);
-	ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					errmsg("could not serialize access due to a concurrent "
-						   "change of the account"),
-					errhint("Try again."), errhidestmt(true)));
+	joiner_refuse_taken();
 }
 
 /*
@@ -249,11 +208,15 @@ join(const Invitation *invitation, const Account *account)
 	check_inviter(invitation);
 	if (spi_run(accept_pending, ARG_UUID(token->object_id),
 				ARG_UUID(token->tenant_id), ARG_INT(token->generation),
-				ARG_TIME(GetCurrentTimestamp()),
-				ARG_UUID(account->user_id)) == 0)
+				ARG_TIME(GetCurrentTimestamp()), ARG_UUID(account->user_id),
+				ARG_TEXT(role_name(invitation->role)),
+				ARG_TEXT(invitation->address.canonical)) == 0)
 	{
 		read_open(token);
-		elog(ERROR, "the invitation could not be accepted");
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("could not serialize access due to a concurrent "
+							   "change of the invitation"),
+						errhint("Try again."), errhidestmt(true)));
 	}
 	if (!membership_join(&token->tenant_id, &account->user_id,
 						 invitation->role))
@@ -283,7 +246,8 @@ accept_invitation_body(PG_FUNCTION_ARGS)
 	tenant = tenant_read(&token.tenant_id);
 	tenant_require_open(&tenant);
 	password = password_argument(fcinfo, 1);
-	proven = prove(&invitation, &tenant, &password, &joiner, &start);
+	joiner.address = &invitation.address;
+	proven = joiner_prove(&joiner, invitation.name, &tenant, &password, &start);
 	password_wipe(&password);
 	if (!proven)
 		return session_start_result(fcinfo, &start);

@@ -27,17 +27,25 @@ extern void invitation_set_places(const pg_uuid_t *tenant_id,
 								  const pg_uuid_t *invitation_id,
 								  const List *places);
 
-/* The caller and the invitation id of a function on one invitation, with the
- * caller's own membership locked; raises UM002, and 42501 for an invitation
- * above the caller's role. The SPI connection is open afterwards. */
-extern Caller invitation_begin_change(FunctionCallInfo fcinfo,
-									  pg_uuid_t *invitation_id);
+/* An invitation about to change. */
+typedef struct InvitationChange
+{
+	Caller caller;
+	pg_uuid_t invitation_id;
+	MemberRole role;
+	bool has_inviter; /* else an operator invited */
+	pg_uuid_t inviter;
+} InvitationChange;
+
+/* The caller, whose own membership is locked, and the invitation whose id is
+ * the first argument; raises UM002, and 42501 for an invitation above the
+ * caller's role. The SPI connection is open afterwards. */
+extern InvitationChange invitation_begin_change(FunctionCallInfo fcinfo);
 
 /* Raises UM002 or UM036 unless this is a pending invitation of the caller's
  * tenant; otherwise its row (state, email, generation, expires_at) is the
  * result of the last statement. */
-extern void invitation_refuse_change(const Caller *caller,
-									 const pg_uuid_t *invitation_id);
+extern void invitation_refuse_change(const InvitationChange *change);
 
 /* The invitation as a row of the view. Ends the operation and the SPI
  * connection. */

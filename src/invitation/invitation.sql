@@ -44,6 +44,13 @@ COMMENT ON FUNCTION usermgmt.invitation_guard() IS 'Trigger: an invitation chang
 CREATE TRIGGER guard BEFORE INSERT OR DELETE OR UPDATE OF state, expires_at ON usermgmt.invitation
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.invitation_guard();
 
+CREATE FUNCTION usermgmt.invitation_inviter_left() RETURNS trigger
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.invitation_inviter_left() IS 'Trigger: the open invitations of whoever left the tenant are revoked.';
+CREATE TRIGGER invitations AFTER DELETE ON usermgmt.membership
+	FOR EACH ROW EXECUTE FUNCTION usermgmt.invitation_inviter_left();
+
 CREATE FUNCTION usermgmt.invitation_refuse_truncate() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.invitation_refuse_truncate() IS 'Trigger: invitations are never deleted.';
@@ -90,7 +97,7 @@ CREATE VIEW usermgmt.invitation_detail AS
 		i.declined_at,
 		i.state = 'pending' AND i.expires_at > statement_timestamp() AND t.suspended_at IS NULL
 			AND (i.invited_by IS NULL
-				OR (m.status = 'active' AND (m.role = 'owner' OR (m.role = 'admin' AND i.role <> 'owner')))) AS can_accept,
+				OR coalesce(m.status = 'active' AND (m.role = 'owner' OR (m.role = 'admin' AND i.role <> 'owner')), false)) AS can_accept,
 		i.state
 	FROM usermgmt.invitation AS i
 	JOIN usermgmt.tenant AS t ON t.tenant_id = i.tenant_id
@@ -248,33 +255,74 @@ CREATE FUNCTION usermgmt.accept_invitation(token text, password text DEFAULT NUL
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.accept_invitation(text, text, text, text, text) IS 'Joins the tenant by a mailed link, once: a new person chooses a password, a known one gives the account''s or has a session bound; UM010 to UM014, UM021, UM022, UM032, UM041.';
 
-CREATE VIEW usermgmt.member_statistics WITH (security_barrier) AS
-	SELECT
-		count(*)::integer AS total,
-		count(*) FILTER (WHERE m.role = 'owner')::integer AS owners,
-		count(*) FILTER (WHERE m.role = 'admin')::integer AS admins,
-		count(*) FILTER (WHERE m.role = 'member')::integer AS members,
-		count(*) FILTER (WHERE m.role <> 'member')::integer AS owners_and_admins,
-		count(*) FILTER (WHERE m.status = 'active' AND m.activity = 'active')::integer AS active,
-		count(*) FILTER (WHERE m.status = 'active' AND m.activity = 'inactive')::integer AS inactive,
-		count(*) FILTER (WHERE m.status = 'active' AND m.activity = 'never_logged_in')::integer AS never_logged_in,
-		count(*) FILTER (WHERE m.status = 'deactivated')::integer AS deactivated,
-		(
-			SELECT count(*)::integer FROM usermgmt.invitation AS i
-			WHERE i.tenant_id = usermgmt.tenant_as('admin') AND i.state = 'pending'
-		) AS pending_invitations,
-		(
-			SELECT count(DISTINCT s.user_id)::integer
-			FROM usermgmt.session AS s
-			JOIN usermgmt.membership AS l ON l.tenant_id = s.tenant_id AND l.user_id = s.user_id AND l.status = 'active'
-			JOIN usermgmt.tenant AS t ON t.tenant_id = s.tenant_id
-			WHERE s.tenant_id = usermgmt.tenant_as('admin')
-				AND s.last_used_at > statement_timestamp()
-					- make_interval(secs => usermgmt.effective_seconds(t.settings, 'license_window'))
-		) AS licensed_now
+CREATE FUNCTION usermgmt.invitation_json(invitation_id uuid) RETURNS jsonb
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.invitation_json(uuid) IS 'An invitation of the present tenant as {"invitation_id": ..., "email": ..., "status": ..., "expires_at": ...}, for its admins; UM001, UM002, 42501.';
+
+CREATE VIEW usermgmt.people WITH (security_barrier) AS
+	SELECT m.tenant_id, m.user_id, NULL::uuid AS invitation_id, m.email, m.name, m.role, m.status, m.activity,
+		m.joined_at AS since, m.last_login_at, m.last_active, m.workspaces
 	FROM usermgmt.member_detail AS m
 	WHERE m.tenant_id = usermgmt.tenant_as('admin')
-	HAVING usermgmt.tenant_as('admin') IS NOT NULL;
+	UNION ALL
+	SELECT i.tenant_id, NULL, i.invitation_id, i.email, i.name, i.role,
+		CASE i.status WHEN 'pending' THEN 'invited' ELSE i.status END, NULL,
+		i.created_at, NULL, NULL, i.workspaces
+	FROM usermgmt.invitation_detail AS i
+	WHERE i.tenant_id = usermgmt.tenant_as('admin') AND i.state = 'pending';
+COMMENT ON VIEW usermgmt.people IS 'Members and open invitations of the present tenant together, for its admins.';
+COMMENT ON COLUMN usermgmt.people.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.people.user_id IS 'Id of the member; NULL for who is only invited.';
+COMMENT ON COLUMN usermgmt.people.invitation_id IS 'Id of the open invitation; NULL for a member.';
+COMMENT ON COLUMN usermgmt.people.email IS 'Address, as typed.';
+COMMENT ON COLUMN usermgmt.people.name IS 'Name, or NULL.';
+COMMENT ON COLUMN usermgmt.people.role IS 'The role, or the one that acceptance gives: owner, admin or member.';
+COMMENT ON COLUMN usermgmt.people.status IS 'active, deactivated, invited or expired.';
+COMMENT ON COLUMN usermgmt.people.activity IS 'Of members: active, inactive or never_logged_in.';
+COMMENT ON COLUMN usermgmt.people.since IS 'When the person joined or was invited.';
+COMMENT ON COLUMN usermgmt.people.last_login_at IS 'When the member last signed in.';
+COMMENT ON COLUMN usermgmt.people.last_active IS 'When the member was last seen, in words.';
+COMMENT ON COLUMN usermgmt.people.workspaces IS 'Workspace roles by workspace slug.';
+
+CREATE VIEW usermgmt.member_statistics WITH (security_barrier) AS
+	SELECT m.total, m.owners, m.admins, m.members, m.owners_and_admins, m.active, m.inactive, m.never_logged_in, m.deactivated,
+		i.pending_invitations, l.licensed_now,
+		m.total - m.deactivated + i.reserved_seats AS seats_taken,
+		nullif(usermgmt.effective_limit(t.settings, 'seat_limit'), 0) AS seat_limit
+	FROM usermgmt.tenant AS t
+	CROSS JOIN LATERAL (
+		SELECT
+			count(*)::integer AS total,
+			count(*) FILTER (WHERE m.role = 'owner')::integer AS owners,
+			count(*) FILTER (WHERE m.role = 'admin')::integer AS admins,
+			count(*) FILTER (WHERE m.role = 'member')::integer AS members,
+			count(*) FILTER (WHERE m.role <> 'member')::integer AS owners_and_admins,
+			count(*) FILTER (WHERE m.status = 'active' AND m.last_login_at > since.at)::integer AS active,
+			count(*) FILTER (WHERE m.status = 'active' AND m.last_login_at <= since.at)::integer AS inactive,
+			count(*) FILTER (WHERE m.status = 'active' AND m.last_login_at IS NULL)::integer AS never_logged_in,
+			count(*) FILTER (WHERE m.status = 'deactivated')::integer AS deactivated
+		FROM (
+			SELECT statement_timestamp() - make_interval(secs => usermgmt.effective_seconds(t.settings, 'inactive_after')) AS at
+			OFFSET 0
+		) AS since
+		JOIN usermgmt.membership AS m ON m.tenant_id = t.tenant_id
+	) AS m
+	CROSS JOIN LATERAL (
+		SELECT count(*)::integer AS pending_invitations,
+			count(*) FILTER (WHERE i.expires_at > statement_timestamp())::integer AS reserved_seats
+		FROM usermgmt.invitation AS i
+		WHERE i.tenant_id = t.tenant_id AND i.state = 'pending'
+	) AS i
+	CROSS JOIN LATERAL (
+		SELECT count(DISTINCT s.user_id)::integer AS licensed_now
+		FROM usermgmt.session AS s
+		JOIN usermgmt.membership AS l ON l.tenant_id = s.tenant_id AND l.user_id = s.user_id AND l.status = 'active'
+		WHERE s.tenant_id = t.tenant_id
+			AND s.last_used_at > statement_timestamp()
+				- make_interval(secs => usermgmt.effective_seconds(t.settings, 'license_window'))
+	) AS l
+	WHERE t.tenant_id = usermgmt.tenant_as('admin');
 COMMENT ON VIEW usermgmt.member_statistics IS 'How many members the present tenant has, by role and activity, in one row for its admins.';
 COMMENT ON COLUMN usermgmt.member_statistics.total IS 'All members, deactivated ones included.';
 COMMENT ON COLUMN usermgmt.member_statistics.owners IS 'Owners.';
@@ -287,6 +335,8 @@ COMMENT ON COLUMN usermgmt.member_statistics.never_logged_in IS 'With access, bu
 COMMENT ON COLUMN usermgmt.member_statistics.deactivated IS 'Without access.';
 COMMENT ON COLUMN usermgmt.member_statistics.pending_invitations IS 'Open invitations, expired ones included.';
 COMMENT ON COLUMN usermgmt.member_statistics.licensed_now IS 'Active members with a session used within license_window.';
+COMMENT ON COLUMN usermgmt.member_statistics.seats_taken IS 'Members with access and invitations that can still be accepted.';
+COMMENT ON COLUMN usermgmt.member_statistics.seat_limit IS 'How many seats there are; NULL without a limit.';
 
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('application', 'function', 'invite_user'),
@@ -301,6 +351,8 @@ INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('application', 'function', 'accept_invitation'),
 	('application', 'relation', 'invitations'),
 	('application', 'relation', 'pending_invitations'),
+	('application', 'function', 'invitation_json'),
+	('application', 'relation', 'people'),
 	('application', 'relation', 'member_statistics'),
 	('operator', 'relation', 'invitation'),
 	('operator', 'relation', 'invitation_workspace');

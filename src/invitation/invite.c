@@ -176,7 +176,8 @@ refuse_second(void)
 }
 
 /*
- * The caller's own membership is locked, and the role was checked.
+ * The caller's own membership is locked, and the role was checked. The person
+ * may have joined while the insertion waited, so members are refused after it.
  */
 static pg_uuid_t
 put_invitation(const Caller *caller, const Tenant *tenant, const Offer *offer)
@@ -186,9 +187,6 @@ put_invitation(const Caller *caller, const Tenant *tenant, const Offer *offer)
 	Account account;
 
 	tenant_require_domain(tenant, &offer->address);
-	if (account_find(&offer->address, &account) &&
-		membership_exists(&caller->tenant_id, &account.user_id))
-		refuse_member();
 	if (spi_run(insert_invitation, ARG_UUID(invitation_id),
 				ARG_UUID(caller->tenant_id), ARG_TEXT(offer->address.typed),
 				ARG_TEXT(offer->address.canonical), ARG_TEXT(offer->name),
@@ -198,6 +196,9 @@ put_invitation(const Caller *caller, const Tenant *tenant, const Offer *offer)
 				ARG_TIME(offer->created_at), ARG_TIME(offer->send_at),
 				ARG_TIME(offer->expires_at)) == 0)
 		refuse_second();
+	if (account_find(&offer->address, &account) &&
+		membership_exists(&caller->tenant_id, &account.user_id))
+		refuse_member();
 	if (offer->places != NIL)
 		invitation_set_places(&caller->tenant_id, &invitation_id,
 							  offer->places);

@@ -41,6 +41,13 @@ SPI_QUERY(close_places,
 		  " WHERE invitation_id = $1 AND tenant_id = $2 AND is_open",
 		  UUIDOID, UUIDOID);
 
+SPI_QUERY(revoke_of_leaver,
+		  "UPDATE usermgmt.invitation SET state = 'revoked', revoked_at = $3,"
+		  " revoke_reason = 'the inviter left the tenant'"
+		  " WHERE tenant_id = $1 AND invited_by = $2 AND state = 'pending'"
+		  " RETURNING invitation_id",
+		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
+
 const MailKind invitation_mail = {"invitation", "/accept-invitation",
 								  LINK_INVITATION, &mail_subject};
 
@@ -52,16 +59,15 @@ PG_FUNCTION_INFO_V1(invitation_link);
 Datum
 invitation_link(PG_FUNCTION_ARGS)
 {
-	pg_uuid_t invitation_id;
-	Caller caller = invitation_begin_change(fcinfo, &invitation_id);
-	Tenant tenant = tenant_read(&caller.tenant_id);
+	InvitationChange change = invitation_begin_change(fcinfo);
+	Tenant tenant = tenant_read(&change.caller.tenant_id);
 	LinkToken token = {.purpose = LINK_INVITATION_BY_HAND,
-					   .tenant_id = caller.tenant_id,
-					   .object_id = invitation_id};
+					   .tenant_id = change.caller.tenant_id,
+					   .object_id = change.invitation_id};
 	char *email;
 	Datum link;
 
-	invitation_refuse_change(&caller, &invitation_id);
+	invitation_refuse_change(&change);
 	if (row_time(spi_row(0), "expires_at") <= GetCurrentTimestamp())
 		ereport(ERROR, (errcode(ERRCODE_UM_WRONG_STATE),
 						errmsg("the invitation is expired"),
@@ -71,8 +77,8 @@ invitation_link(PG_FUNCTION_ARGS)
 	email = row_text(spi_row(0), "email");
 	audit_write(&(AuditEvent){.action = "invitation.link_shown",
 							  .object_type = "invitation",
-							  .object_id = uuid_text(&invitation_id),
-							  .tenant_id = &caller.tenant_id,
+							  .object_id = uuid_text(&change.invitation_id),
+							  .tenant_id = &change.caller.tenant_id,
 							  .subject_email = email});
 	link = SPI_datumTransfer(
 		CStringGetTextDatum(
@@ -146,6 +152,35 @@ invitation_changed(PG_FUNCTION_ARGS)
 		seat_change(&tenant_id, 0, seats);
 	if (!inserted && audit_differs(&change, "state"))
 		spi_run(close_places, ARG_UUID(invitation_id), ARG_UUID(tenant_id));
+	SPI_finish();
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * AFTER DELETE trigger on membership: nobody is invited by someone who left.
+ */
+PG_FUNCTION_INFO_V1(invitation_inviter_left);
+Datum
+invitation_inviter_left(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger =
+		trigger_require(fcinfo, TRIGGER_EVENT_AFTER | TRIGGER_EVENT_ROW);
+	pg_uuid_t tenant_id = row_uuid(trigger_row(trigger), "tenant_id");
+	pg_uuid_t user_id = row_uuid(trigger_row(trigger), "user_id");
+	SPITupleTable *rows;
+	uint64 count;
+
+	SPI_connect();
+	count = spi_run(revoke_of_leaver, ARG_UUID(tenant_id), ARG_UUID(user_id),
+					ARG_TIME(GetCurrentTimestamp()));
+	rows = SPI_tuptable;
+	for (uint64 i = 0; i < count; i++)
+	{
+		SpiRow row = {rows->vals[i], rows->tupdesc};
+		pg_uuid_t invitation_id = row_uuid(row, "invitation_id");
+
+		outbox_cancel_subject(&tenant_id, &invitation_id, "revoked");
+	}
 	SPI_finish();
 	return PointerGetDatum(NULL);
 }

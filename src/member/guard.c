@@ -7,18 +7,20 @@
  * is the primary one: when that person stops being an active owner, the
  * longest-standing other one takes over. An active member holds a seat.
  * Whoever loses access loses every
- * session and open link of the tenant in the same statement.
+ * session and open link of the tenant in the same statement, and whoever
+ *belongs to no tenant any more has no account any more.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
 
+#include "account/account.h"
 #include "audit/audit.h"
 #include "core/actor.h"
 #include "core/errors.h"
 #include "core/settings.h"
 #include "core/transition.h"
-#include "member/member.h"
+#include "member/target.h"
 #include "password/password.h"
 #include "session/revoke.h"
 #include "tenant/seat.h"
@@ -34,6 +36,13 @@ SPI_QUERY(pass_primary_on,
 SPI_QUERY(clear_primary,
 		  "UPDATE usermgmt.membership SET is_primary_owner = false"
 		  " WHERE tenant_id = $1 AND is_primary_owner",
+		  UUIDOID);
+SPI_QUERY(find_other_home,
+		  "SELECT FROM usermgmt.membership WHERE user_id = $1 LIMIT 1",
+		  UUIDOID);
+SPI_QUERY(share_open_account,
+		  "SELECT FROM usermgmt.account WHERE user_id = $1"
+		  " AND closed_at IS NULL FOR SHARE",
 		  UUIDOID);
 SPI_QUERY(show_role,
 		  "UPDATE usermgmt.session SET role = $3"
@@ -170,6 +179,28 @@ cut_access(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
 }
 
 static void
+require_open_account(const pg_uuid_t *user_id)
+{
+	if (spi_run(share_open_account, ARG_UUID(*user_id)) == 0)
+		ereport(ERROR, (errcode(ERRCODE_UM_WRONG_STATE),
+						errmsg("the account of the person is closed"),
+						errhint("Invite the person again.")));
+}
+
+/*
+ * A removed member's links are void, and with the last membership goes the
+ * account: its lock lets two removals of one person see each other.
+ */
+static void
+follow_removal(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id)
+{
+	password_reset_cancel(tenant_id, user_id);
+	if (account_lock(user_id) &&
+		spi_latest(find_other_home, ARG_UUID(*user_id)) == 0)
+		account_close(user_id);
+}
+
+static void
 follow_role(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id, SpiRow row)
 {
 	char *role = row_text(row, "role");
@@ -217,14 +248,17 @@ membership_changed(PG_FUNCTION_ARGS)
 		seat_change(&tenant_id,
 					TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? 1 : -1, 0);
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+	{
+		require_open_account(&user_id);
 		follow_ownership(&tenant_id, false, is_owner(row), false);
+	}
 	else if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 		after_update(row, trigger_new_row(trigger));
 	else
 	{
 		follow_ownership(&tenant_id, is_owner(row), false,
 						 row_bool(row, "is_primary_owner"));
-		password_reset_cancel(&tenant_id, &user_id);
+		follow_removal(&tenant_id, &user_id);
 	}
 	SPI_finish();
 	return PointerGetDatum(NULL);
@@ -258,5 +292,6 @@ membership_action(const AuditChange *change)
 void
 member_init(void)
 {
+	member_mails_register();
 	audit_register("user", membership_action);
 }

@@ -11,6 +11,7 @@
 
 #include "utils/builtins.h"
 
+#include "account/account.h"
 #include "audit/audit.h"
 #include "core/address.h"
 #include "core/errors.h"
@@ -181,18 +182,19 @@ caller_lock(Caller *caller, MemberRole least)
 }
 
 Target
-member_lock_target(FunctionCallInfo fcinfo)
+member_lock_target(FunctionCallInfo fcinfo, bool with_account)
 {
 	Target target = {.caller = caller_require(ROLE_ADMIN)};
-	Tenant tenant;
 
 	if (PG_ARGISNULL(0))
 		refuse_null("user_id");
 	target.user_id = *PG_GETARG_UUID_P(0);
 	begin_writing(fcinfo);
-	tenant = tenant_read(&target.caller.tenant_id);
-	seat_prepare(&tenant);
-	target.owner_count = tenant_lock(&target.caller.tenant_id).owner_count;
+	target.tenant = tenant_read(&target.caller.tenant_id);
+	seat_prepare(&target.tenant);
+	target.tenant = tenant_lock(&target.caller.tenant_id);
+	if (with_account)
+		account_lock(&target.user_id);
 	caller_lock(&target.caller, ROLE_ADMIN);
 	if (spi_run(lock_membership, ARG_UUID(target.caller.tenant_id),
 				ARG_UUID(target.user_id)) == 0)
@@ -224,19 +226,22 @@ change_role(PG_FUNCTION_ARGS)
 	Target target;
 
 	SPI_connect();
-	target = member_lock_target(fcinfo);
+	target = member_lock_target(fcinfo, false);
 	if ((role == ROLE_OWNER || target.role == ROLE_OWNER) &&
 		target.caller.role < ROLE_OWNER)
 		refuse_role(ROLE_OWNER);
 	if (!target.active)
 		member_refuse_inactive();
 	if (target.role == ROLE_OWNER && role != ROLE_OWNER &&
-		target.owner_count == 1)
+		target.tenant.owner_count == 1)
 		refuse_last_owner();
 	audit_operation(&(AuditOperation){.reason = reason});
 	if (role != target.role)
+	{
 		spi_run(set_role, ARG_UUID(target.caller.tenant_id),
 				ARG_UUID(target.user_id), ARG_TEXT(role_name(role)));
+		member_notify(&target.tenant, &target.user_id, "role_changed");
+	}
 	return member_show(fcinfo, &target);
 }
 
@@ -248,7 +253,7 @@ deactivate_user(PG_FUNCTION_ARGS)
 	Target target;
 
 	SPI_connect();
-	target = member_lock_target(fcinfo);
+	target = member_lock_target(fcinfo, false);
 	if (target.role == ROLE_OWNER)
 		ereport(ERROR, (errcode(ERRCODE_UM_OWNER_PROTECTED),
 						errmsg("an owner can not be deactivated"),
@@ -264,6 +269,7 @@ deactivate_user(PG_FUNCTION_ARGS)
 							 ? &target.caller.actor->user_id
 							 : NULL),
 			ARG_TEXT(reason));
+	member_notify(&target.tenant, &target.user_id, "deactivated");
 	return member_show(fcinfo, &target);
 }
 
@@ -274,11 +280,12 @@ reactivate_user(PG_FUNCTION_ARGS)
 	Target target;
 
 	SPI_connect();
-	target = member_lock_target(fcinfo);
+	target = member_lock_target(fcinfo, false);
 	if (target.active)
 		ereport(ERROR, (errcode(ERRCODE_UM_WRONG_STATE),
 						errmsg("the member is active already")));
 	spi_run(reactivate, ARG_UUID(target.caller.tenant_id),
 			ARG_UUID(target.user_id));
+	member_notify(&target.tenant, &target.user_id, "reactivated");
 	return member_show(fcinfo, &target);
 }

@@ -49,6 +49,70 @@ COMMENT ON FUNCTION usermgmt.membership_refuse_truncate() IS 'Trigger: TRUNCATE 
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON usermgmt.membership
 	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.membership_refuse_truncate();
 
+CREATE TABLE usermgmt.role (
+	role text NOT NULL PRIMARY KEY,
+	rank integer NOT NULL UNIQUE,
+	description text NOT NULL
+);
+COMMENT ON TABLE usermgmt.role IS 'The roles of a tenant; each may do what those of a lower rank may.';
+
+CREATE TABLE usermgmt.permission (
+	permission text NOT NULL PRIMARY KEY,
+	position integer NOT NULL,
+	description text NOT NULL,
+	built_in boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE usermgmt.permission IS 'What can be permitted to a role: the shipped ones (built_in), and those that an administrator adds for the application.';
+
+CREATE TABLE usermgmt.role_permission (
+	role text NOT NULL REFERENCES usermgmt.role,
+	permission text NOT NULL REFERENCES usermgmt.permission ON DELETE CASCADE,
+	built_in boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (role, permission)
+);
+COMMENT ON TABLE usermgmt.role_permission IS 'The permission matrix: which role has which permission.';
+INSERT INTO usermgmt.role (role, rank, description) VALUES
+	('member', 1, 'takes part'),
+	('admin', 2, 'manages people and settings'),
+	('owner', 3, 'everything, billing and ownership included');
+INSERT INTO usermgmt.permission (permission, position, description, built_in) VALUES
+	('view_own_evidence', 1, 'view own evidence', true),
+	('create_evidence', 2, 'create evidence', true),
+	('view_org_analytics', 3, 'view analytics of the organization', true),
+	('manage_users', 4, 'manage users', true),
+	('invite_users', 5, 'invite users', true),
+	('edit_org_settings', 6, 'edit settings of the organization', true),
+	('manage_billing', 7, 'manage billing', true),
+	('transfer_ownership', 8, 'transfer ownership', true);
+INSERT INTO usermgmt.role_permission (role, permission, built_in)
+	SELECT r.role, p.permission, true
+	FROM usermgmt.role AS r
+	JOIN usermgmt.permission AS p ON p.position <= CASE r.role WHEN 'member' THEN 2 WHEN 'admin' THEN 6 ELSE 8 END;
+SELECT usermgmt.audit_attach('usermgmt.role', '{role,role}');
+SELECT usermgmt.audit_attach('usermgmt.permission', '{permission,permission}');
+SELECT usermgmt.audit_attach('usermgmt.role_permission', '{role_permission,permission}');
+
+CREATE VIEW usermgmt.role_matrix AS
+	SELECT p.permission, p.description,
+		bool_or(r.role IS NOT DISTINCT FROM 'owner') AS owner,
+		bool_or(r.role IS NOT DISTINCT FROM 'admin') AS admin,
+		bool_or(r.role IS NOT DISTINCT FROM 'member') AS member
+	FROM usermgmt.permission AS p
+	LEFT JOIN usermgmt.role_permission AS r ON r.permission = p.permission
+	GROUP BY p.permission, p.description, p.position
+	ORDER BY p.position, p.permission;
+COMMENT ON VIEW usermgmt.role_matrix IS 'Which role has which permission.';
+COMMENT ON COLUMN usermgmt.role_matrix.permission IS 'Name of the permission, as has_permission() takes it.';
+COMMENT ON COLUMN usermgmt.role_matrix.description IS 'What it allows.';
+COMMENT ON COLUMN usermgmt.role_matrix.owner IS 'Whether owners have it.';
+COMMENT ON COLUMN usermgmt.role_matrix.admin IS 'Whether admins have it.';
+COMMENT ON COLUMN usermgmt.role_matrix.member IS 'Whether ordinary members have it.';
+
+CREATE FUNCTION usermgmt.has_permission(permission text) RETURNS boolean
+	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.has_permission(text) IS 'Whether the role of the acting user has this permission, by the view role_matrix; false without a live session; 22023.';
+
 -- Internal: members as the public view shows them, of every tenant.
 CREATE VIEW usermgmt.member_detail AS
 	SELECT m.user_id, m.tenant_id, a.email, a.name, m.role, m.is_primary_owner, m.status,
@@ -74,10 +138,28 @@ CREATE VIEW usermgmt.member_detail AS
 	) AS place;
 COMMENT ON VIEW usermgmt.member_detail IS 'Every member of every tenant in the columns of the view members.';
 
+CREATE FUNCTION usermgmt.member_list_tenant() RETURNS uuid
+	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.member_list_tenant() IS 'The present tenant if the acting user may list its members: an admin, or anybody where members_see_members is on; else NULL.';
+
+-- What only admins and the person should know is NULL for ordinary members.
 CREATE VIEW usermgmt.members WITH (security_barrier) AS
-	SELECT * FROM usermgmt.member_detail
-	WHERE tenant_id = usermgmt.tenant_as('admin');
-COMMENT ON VIEW usermgmt.members IS 'The members of the present tenant, for its admins.';
+	SELECT user_id, tenant_id, email, name, role, is_primary_owner, status,
+		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN activity END AS activity,
+		joined_at,
+		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN last_login_at END AS last_login_at,
+		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN last_seen_at END AS last_seen_at,
+		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN last_active END AS last_active,
+		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN deactivated_at END AS deactivated_at,
+		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN deactivated_by END AS deactivated_by,
+		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN deactivation_reason END AS deactivation_reason,
+		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN workspaces END AS workspaces,
+		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN metadata END AS metadata
+	FROM usermgmt.member_detail
+	WHERE tenant_id = usermgmt.member_list_tenant()
+		AND (status = 'active' OR usermgmt.has_role('admin'));
+COMMENT ON VIEW usermgmt.members IS 'The members of the present tenant, for its admins; where members_see_members is on, other members see the active ones, but not their doings.';
 COMMENT ON COLUMN usermgmt.members.user_id IS 'Id of the person.';
 COMMENT ON COLUMN usermgmt.members.tenant_id IS 'Id of the tenant.';
 COMMENT ON COLUMN usermgmt.members.email IS 'Address, as typed.';
@@ -85,7 +167,7 @@ COMMENT ON COLUMN usermgmt.members.name IS 'Name, or NULL.';
 COMMENT ON COLUMN usermgmt.members.role IS 'owner, admin or member.';
 COMMENT ON COLUMN usermgmt.members.is_primary_owner IS 'Whether this is the one primary owner.';
 COMMENT ON COLUMN usermgmt.members.status IS 'active or deactivated: whether the person has access.';
-COMMENT ON COLUMN usermgmt.members.activity IS 'active, inactive or never_logged_in, by the last login and the setting inactive_after.';
+COMMENT ON COLUMN usermgmt.members.activity IS 'active, inactive or never_logged_in, by the last login and the setting inactive_after; this and what follows from last_login_at on is NULL for ordinary members but of themselves.';
 COMMENT ON COLUMN usermgmt.members.joined_at IS 'When the person became a member.';
 COMMENT ON COLUMN usermgmt.members.last_login_at IS 'When the person last signed in.';
 COMMENT ON COLUMN usermgmt.members.last_seen_at IS 'When the person was last seen; signing in counts.';
@@ -116,7 +198,81 @@ CREATE FUNCTION usermgmt.transfer_ownership(new_owner_id uuid, reason text DEFAU
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.transfer_ownership(uuid, text) IS 'The primary owner hands the tenant to another active member and becomes admin; 22023, UM002, UM037, 42501.';
 
+CREATE TYPE usermgmt.removal_preview AS (
+	sessions integer,
+	invitations integer,
+	workspaces integer,
+	resources jsonb,
+	new_owner_id uuid,
+	closes_account boolean
+);
+COMMENT ON TYPE usermgmt.removal_preview IS 'What a removal would take: open sessions, open invitations sent, places in workspaces, rows of attached tables by table and who would own them, and whether it closes the account.';
+
+CREATE TYPE usermgmt.removal AS (
+	user_id uuid,
+	email text,
+	sessions integer,
+	invitations integer,
+	workspaces integer,
+	resources jsonb,
+	new_owner_id uuid,
+	account_closed boolean,
+	removed_at timestamptz,
+	reason text
+);
+COMMENT ON TYPE usermgmt.removal IS 'Who was removed, what that ended, and who owns what the person owned.';
+
+CREATE FUNCTION usermgmt.preview_removal(user_id uuid) RETURNS usermgmt.removal_preview
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.preview_removal(uuid) IS 'What remove_user() would do, found by doing and undoing it; UM002, UM031, 42501.';
+
+CREATE FUNCTION usermgmt.remove_user(user_id uuid, transfer_to uuid DEFAULT NULL, reason text DEFAULT NULL, confirm boolean DEFAULT NULL)
+	RETURNS usermgmt.removal
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.remove_user(uuid, uuid, text, boolean) IS 'An admin removes a member from the tenant for good, with all sessions, links and places in workspaces; the last membership closes the account. Without confirm, UM050 with the preview in DETAIL; 22023, UM002, UM031, UM037, 42501.';
+
+CREATE FUNCTION usermgmt.link_previous_account(old_user_id uuid, new_user_id uuid) RETURNS integer
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.link_previous_account(uuid, uuid) IS 'An operator hands the records of a removed person''s closed account to a new account, and learns how many there were; 22023, UM002, UM036.';
+
+CREATE FUNCTION usermgmt.update_profile(name text) RETURNS usermgmt.members
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.update_profile(text) IS 'The acting user changes the own name; an empty one takes it away; 22023, UM001.';
+
+CREATE FUNCTION usermgmt.set_metadata(kind text, id uuid, metadata jsonb) RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.set_metadata(text, uuid, jsonb) IS 'Replaces what the application keeps about a tenant, workspace, membership (by user id; an admin may) or account (its person and operators may); an object of less than 100 kB; 22023, UM002, 42501.';
+
+CREATE FUNCTION usermgmt.users_json() RETURNS jsonb
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.users_json() IS 'The members of the present tenant and their statistics as {"data": {"users": [...], "stats": {...}}}, for its admins; UM001, 42501.';
+
+CREATE FUNCTION usermgmt.team_json() RETURNS jsonb
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.team_json() IS 'The members of the present tenant as {"users": [...], "total": n}, for its admins; UM001, 42501.';
+
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
+	('application', 'function', 'member_list_tenant'),
+	('application', 'function', 'has_permission'),
+	('application', 'function', 'preview_removal'),
+	('application', 'function', 'remove_user'),
+	('operator', 'function', 'link_previous_account'),
+	('application', 'function', 'update_profile'),
+	('application', 'function', 'set_metadata'),
+	('application', 'function', 'users_json'),
+	('application', 'function', 'team_json'),
+	('application', 'relation', 'role_matrix'),
+	('auditor', 'relation', 'role_matrix'),
+	('operator', 'relation', 'role'),
+	('operator', 'relation', 'permission'),
+	('operator', 'relation', 'role_permission'),
 	('application', 'function', 'change_role'),
 	('application', 'function', 'transfer_ownership'),
 	('application', 'function', 'deactivate_user'),

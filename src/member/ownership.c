@@ -26,6 +26,13 @@ SPI_QUERY(step_down,
 		  " WHERE tenant_id = $1 AND user_id = $2",
 		  UUIDOID, UUIDOID);
 
+pg_uuid_t
+member_primary(const pg_uuid_t *tenant_id)
+{
+	spi_run(find_primary, ARG_UUID(*tenant_id));
+	return row_uuid(spi_row(0), "user_id");
+}
+
 /*
  * The primary owner hands over and becomes admin; the tenant has an owner and
  * one primary owner throughout.
@@ -39,9 +46,8 @@ transfer_ownership(PG_FUNCTION_ARGS)
 	Target target;
 
 	SPI_connect();
-	target = member_lock_target(fcinfo);
-	spi_run(find_primary, ARG_UUID(target.caller.tenant_id));
-	primary = row_uuid(spi_row(0), "user_id");
+	target = member_lock_target(fcinfo, false);
+	primary = member_primary(&target.caller.tenant_id);
 	if (target.caller.actor != NULL &&
 		!uuid_equal(&target.caller.actor->user_id, &primary))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -57,5 +63,8 @@ transfer_ownership(PG_FUNCTION_ARGS)
 	spi_run(take_primary, ARG_UUID(target.caller.tenant_id),
 			ARG_UUID(target.user_id));
 	spi_run(step_down, ARG_UUID(target.caller.tenant_id), ARG_UUID(primary));
+	if (target.role != ROLE_OWNER)
+		member_notify(&target.tenant, &target.user_id, "role_changed");
+	member_notify(&target.tenant, &primary, "role_changed");
 	return member_show(fcinfo, &target);
 }

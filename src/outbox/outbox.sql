@@ -164,7 +164,7 @@ CREATE VIEW usermgmt.mail_queue AS
 COMMENT ON VIEW usermgmt.mail_queue IS 'Every mail and what has become of it; texts and links exist nowhere.';
 COMMENT ON COLUMN usermgmt.mail_queue.message_id IS 'Id of the mail; also the left part of its Message-ID.';
 COMMENT ON COLUMN usermgmt.mail_queue.tenant_id IS 'The tenant it is sent for.';
-COMMENT ON COLUMN usermgmt.mail_queue.kind IS 'invitation, welcome, password_reset, password_changed.';
+COMMENT ON COLUMN usermgmt.mail_queue.kind IS 'invitation, welcome, password_reset, password_changed, role_changed, deactivated, reactivated or removed.';
 COMMENT ON COLUMN usermgmt.mail_queue.recipient IS 'The address it goes to.';
 COMMENT ON COLUMN usermgmt.mail_queue.state IS 'queued, claimed, sending, sent, dead or cancelled.';
 COMMENT ON COLUMN usermgmt.mail_queue.delivery IS 'queued, scheduled, sent, deferred, failed, bounced or suppressed; NULL when it was cancelled.';
@@ -318,6 +318,54 @@ If that was not you, ask for a new password at once at {{base_url}} and tell an 
 '<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
 <p>the password of your account {{recipient}} was changed on {{changed_at}}, and you were signed out everywhere.</p>
 <p>If that was not you, ask for a new password at once at {{base_url}} and tell an administrator of {{tenant_name}}.</p>
+'),
+('role_changed', 'en', true,
+'Your role in {{tenant_name}} is now {{role}}',
+'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
+
+your role in {{tenant_name}} was changed. You are now {{role}}.
+
+{{#permissions}}With it you may: {{permissions}}.{{/permissions}}
+
+Sign in again at {{base_url}} to use it. If you did not expect this, ask an administrator of {{tenant_name}}.
+',
+'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
+<p>your role in <strong>{{tenant_name}}</strong> was changed. You are now {{role}}.</p>
+<p>{{#permissions}}With it you may: {{permissions}}.{{/permissions}}</p>
+<p>Sign in again at <a href="{{base_url}}">{{base_url}}</a> to use it. If you did not expect this, ask an administrator of <strong>{{tenant_name}}</strong>.</p>
+'),
+('deactivated', 'en', true,
+'Your access to {{tenant_name}} was switched off',
+'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
+
+your access to {{tenant_name}} was switched off, and you were signed out there. Your data was kept.
+
+If you did not expect this, ask an administrator of {{tenant_name}}.
+',
+'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
+<p>your access to <strong>{{tenant_name}}</strong> was switched off, and you were signed out there. Your data was kept.</p>
+<p>If you did not expect this, ask an administrator of <strong>{{tenant_name}}</strong>.</p>
+'),
+('reactivated', 'en', true,
+'Your access to {{tenant_name}} is back',
+'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
+
+you have access to {{tenant_name}} again. Sign in at {{base_url}} with your password.
+',
+'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
+<p>you have access to <strong>{{tenant_name}}</strong> again. Sign in at <a href="{{base_url}}">{{base_url}}</a> with your password.</p>
+'),
+('removed', 'en', true,
+'You were removed from {{tenant_name}}',
+'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
+
+you do not belong to {{tenant_name}} any more, and you were signed out there.
+
+If you did not expect this, ask an administrator of {{tenant_name}}.
+',
+'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
+<p>you do not belong to <strong>{{tenant_name}}</strong> any more, and you were signed out there.</p>
+<p>If you did not expect this, ask an administrator of <strong>{{tenant_name}}</strong>.</p>
 ');
 
 SELECT usermgmt.audit_attach('usermgmt.email_template', '{email_template,kind}');

@@ -175,23 +175,9 @@ reset_action(const AuditChange *change)
 	return step != NULL ? step->action : NULL;
 }
 
-static const char *
-account_action(const AuditChange *change)
-{
-	if (change->before == NULL || change->after == NULL)
-		return NULL;
-	if (row_int(*change->before, "password_version") !=
-		row_int(*change->after, "password_version"))
-		return "account.password_changed";
-	if (audit_differs(change, "password_hash"))
-		return "account.password_rehashed";
-	return NULL;
-}
-
 void
 password_init(void)
 {
 	audit_register("password_reset", reset_action);
-	audit_register("account", account_action);
 	password_mails_register();
 }

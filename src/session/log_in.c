@@ -75,7 +75,7 @@ find_homes(const Account *account, const pg_uuid_t *tenant_id)
  * compared.
  */
 static void
-enter(const Account *account, const char *rehashed, const pg_uuid_t *tenant_id,
+enter(Account *account, const char *rehashed, const pg_uuid_t *tenant_id,
 	  const Origin *origin, SessionStart *start)
 {
 	Tenant *tenant = palloc(sizeof(Tenant));
@@ -99,7 +99,7 @@ enter(const Account *account, const char *rehashed, const pg_uuid_t *tenant_id,
  * The password was right: choose the tenant and enter it.
  */
 static void
-admit(const Account *account, const char *rehashed, const char *tenant,
+admit(Account *account, const char *rehashed, const char *tenant,
 	  const Origin *origin, SessionStart *start)
 {
 	pg_uuid_t wanted;

@@ -77,6 +77,12 @@ CREATE FUNCTION usermgmt.log_in(email text, password text, tenant text DEFAULT N
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.log_in(text, text, text, text, text) IS 'Signs in with address and password; bad credentials are an outcome, never an error, so commit after it.';
 
+CREATE FUNCTION usermgmt.sign_up(tenant_slug text, tenant_name text, email text, password text, name text DEFAULT NULL)
+	RETURNS usermgmt.session_start
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.sign_up(text, text, text, text, text) IS 'Founds a tenant and signs its owner in, where usermgmt.allow_sign_up is on: a new person chooses a password, a known one gives the account''s or has a session bound; a wrong one is an outcome, as in log_in(); 22023, 23505, 42501, UM021, UM022.';
+
 CREATE FUNCTION usermgmt.log_out() RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
@@ -85,6 +91,7 @@ COMMENT ON FUNCTION usermgmt.log_out() IS 'Ends the bound session for good; UM00
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name, hidden_columns) VALUES
 	('application', 'function', 'use_session', NULL),
 	('application', 'function', 'log_in', NULL),
+	('application', 'function', 'sign_up', NULL),
 	('application', 'function', 'log_out', NULL),
 	('operator', 'relation', 'session', '{token_hash}'),
 	('operator', 'relation', 'login_throttle', NULL);

@@ -26,17 +26,18 @@ SPI_QUERY(show_tenant,
 		  "SELECT * FROM usermgmt.tenant_detail WHERE tenant_id = $1", UUIDOID);
 
 /*
- * Insert the tenant with its owner; it opens once it has one.
+ * The tenant opens once it has its owner.
  */
-static void
-found(const pg_uuid_t *tenant_id, const char *slug, const char *name,
-	  const Account *owner)
+Tenant
+tenant_found(const pg_uuid_t *tenant_id, const char *slug, const char *name,
+			 const pg_uuid_t *owner_id, bool proven)
 {
 	if (spi_run(insert_tenant, ARG_UUID(*tenant_id), ARG_TEXT(slug),
 				ARG_TEXT(name), ARG_TIME(GetCurrentTimestamp())) == 0)
 		refuse_slug();
-	membership_found(tenant_id, &owner->user_id, false);
+	membership_found(tenant_id, owner_id, proven);
 	spi_run(open_tenant, ARG_UUID(*tenant_id));
+	return tenant_read(tenant_id);
 }
 
 PG_FUNCTION_INFO_V1(create_tenant);
@@ -57,8 +58,7 @@ create_tenant(PG_FUNCTION_ARGS)
 	begin_writing(fcinfo);
 	audit_operation(&operation);
 	owner = account_find_or_create(&address, owner_name);
-	found(&tenant_id, slug, name, &owner);
-	tenant = tenant_read(&tenant_id);
+	tenant = tenant_found(&tenant_id, slug, name, &owner.user_id, false);
 	password_welcome(&tenant, &owner);
 	audit_operation_end();
 	spi_run(show_tenant, ARG_UUID(tenant_id));

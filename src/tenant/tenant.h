@@ -29,6 +29,12 @@ extern Tenant tenant_read(const pg_uuid_t *tenant_id);
 extern Tenant tenant_lock_shared(const pg_uuid_t *tenant_id);
 extern Tenant tenant_lock(const pg_uuid_t *tenant_id);
 
+/* Founds a tenant with its owner; proven as in membership_found(). Raises
+ * 23505 when the slug is taken. The caller's operation names the tenant. */
+extern Tenant tenant_found(const pg_uuid_t *tenant_id, const char *slug,
+						   const char *name, const pg_uuid_t *owner_id,
+						   bool proven);
+
 /* The tenant of this slug or id; false when there is none. */
 extern bool tenant_find(const char *slug_or_id, pg_uuid_t *tenant_id);
 

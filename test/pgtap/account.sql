@@ -69,7 +69,11 @@ SELECT is(pg_temp.try($$SELECT usermgmt.invite_user('quinn@x.test')$$), 'UM033',
 SELECT is(pg_temp.try($$SELECT usermgmt.invite_user('pia@x.test')$$), 'ok', 'S2.1 and the former address is free');
 
 -- Closed: the address is released, the id stays.
-UPDATE usermgmt.account SET closed_at = now() WHERE user_id = :'percent';
+SELECT throws_ok(format('UPDATE usermgmt.account SET closed_at = now() WHERE user_id = %L', :'percent'), 'UM036', NULL, 'C12 nobody is closed who still belongs to a tenant');
+DELETE FROM usermgmt.membership WHERE user_id = :'percent';
+SELECT is((SELECT closed_at IS NOT NULL AND password_hash IS NULL FROM usermgmt.account WHERE user_id = :'percent'), true, 'C12 removal from the last tenant closes the account and erases the hash, also by bare SQL');
+SELECT throws_ok(format('UPDATE usermgmt.account SET closed_at = NULL WHERE user_id = %L', :'percent'), 'UM036', NULL, 'C12 for good');
+SELECT throws_ok(format('INSERT INTO usermgmt.membership (tenant_id, user_id, role) SELECT tenant_id, %L, %L FROM usermgmt.tenant', :'percent', 'member'), 'UM036', NULL, 'C12 it joins no tenant any more');
 SELECT is((SELECT outcome FROM usermgmt.log_in('%@x.test', 'secret of %@x.test')), 'invalid_credentials', 'C12 a closed account lets nobody in');
 SELECT is(pg_temp.try((SELECT format('SELECT usermgmt.use_session(%L)', token) FROM person WHERE email = '%@x.test')), 'UM001', 'C12 its sessions are over');
 SELECT isnt(pg_temp.join(email), :'percent'::uuid, 'S3.20 C12 its address can be invited again, and makes a new account') FROM (VALUES ('%@X.test')) AS v (email);

@@ -95,8 +95,13 @@ END $$;
 SELECT pg_temp.invite('erin@acme.test') AS erin_invitation, pg_temp.invite('frank@acme.test') AS frank_invitation \gset
 SELECT is((SELECT count(*) FROM pg_temp.actions_of(format('DELETE FROM usermgmt.membership WHERE user_id = %L', :'bob')) AS a WHERE a = 'user.removed'), 1::bigint,
 	'B6 bare SQL is audited: a removal');
-SELECT bag_eq(format('SELECT * FROM pg_temp.actions_of(%L)', format('INSERT INTO usermgmt.membership (tenant_id, user_id, role) VALUES (%L, %L, %L)', :'acme_id', :'bob', 'admin')),
+INSERT INTO usermgmt.account (user_id, email, canonical_email) VALUES (gen_random_uuid(), 'zed@acme.test', '') RETURNING user_id AS zed \gset
+SELECT bag_eq(format('SELECT * FROM pg_temp.actions_of(%L)', format('INSERT INTO usermgmt.membership (tenant_id, user_id, role) VALUES (%L, %L, %L)', :'acme_id', :'zed', 'admin')),
 	ARRAY['user.joined'], 'B6 bare SQL is audited: a new member');
+DELETE FROM usermgmt.membership WHERE user_id = :'zed';
+DELETE FROM person WHERE email = 'bob@acme.test';
+SELECT pg_temp.join('bob@acme.test', 'admin') AS bob \gset
+DELETE FROM usermgmt.session WHERE user_id = :'bob';
 SELECT bag_eq(format('SELECT * FROM pg_temp.actions_of(%L)', statement), actions, 'B6 bare SQL is audited: ' || what)
 	FROM (VALUES
 		('a new role', format('UPDATE usermgmt.membership SET role = %L WHERE user_id = %L', 'member', :'bob'), ARRAY['user.role_changed']),

@@ -238,7 +238,9 @@ INSERT INTO good VALUES
 	('name', $$'Good'$$), ('owner_email', $$'good@good.test'$$), ('owner_name', $$'Good'$$), ('tenant', $$'acme'$$),
 	('email', $$'good@good.test'$$), ('password', $$'a good password'$$), ('new_password', $$'a good password'$$),
 	('ip', $$'192.0.2.1'$$), ('user_agent', $$'good'$$), ('reason', $$'good'$$), ('message', $$'good'$$),
-	('workspaces', $$'{}'$$), ('expires_in', $$'1 day'$$), ('send_at', 'NULL'), ('extend', 'false'), ('scope', $$'transaction'$$),
+	('workspaces', $$'{}'$$), ('metadata', $$'{}'$$), ('set_metadata.kind', $$'account'$$), ('permission', $$'manage_users'$$), ('transfer_to', 'NULL'), ('confirm', 'true'),
+	('old_user_id', $$(SELECT user_id FROM usermgmt.account WHERE closed_at IS NOT NULL)$$), ('new_user_id', quote_literal(pg_temp.id_of('bob@acme.test'))), ('tenant_slug', $$'signed-up'$$), ('tenant_name', $$'Signed up'$$),
+	('expires_in', $$'1 day'$$), ('send_at', 'NULL'), ('extend', 'false'), ('scope', $$'transaction'$$),
 	('worker', $$'test'$$), ('max_messages', '1'), ('max_events', '1'), ('fence', '1'), ('reply', $$'250 ok'$$), ('permanent', 'false'),
 	('message_id_header', $$'<00000000-0000-7000-8000-000000000000@localhost>'$$), ('recipient', $$'good@good.test'$$),
 	('status', $$'5.1.1'$$), ('detail', $$'good'$$), ('branding', $$'{}'$$), ('domain', $$'good.test'$$), ('value', $$'1 day'$$),
@@ -251,6 +253,9 @@ INSERT INTO good VALUES
 	('token', quote_literal(pg_temp.token_of(pg_temp.invite('dave@acme.test'))));
 
 SELECT usermgmt.request_password_reset('bob@acme.test') AS x \gset
+SELECT pg_temp.join('gone@acme.test') AS gone \gset
+SELECT account_closed AS x FROM usermgmt.remove_user(:'gone', confirm => true) \gset
+SET LOCAL usermgmt.allow_sign_up = on;
 SELECT workspace_id AS x FROM usermgmt.set_workspace_member((SELECT workspace_id FROM usermgmt.workspaces), pg_temp.id_of('bob@acme.test')) \gset
 INSERT INTO good VALUES ('use_session.token', quote_literal(:'bob_token')),
 	('reset_password.token', quote_literal(pg_temp.mail_token('password_reset', 'bob@acme.test')));
@@ -261,7 +266,7 @@ CREATE VIEW pg_temp.public_argument AS
 	SELECT p.proname AS function, p.pronargs, n, p.proargnames[n] AS argument, (p.proargtypes[n - 1])::regtype AS type,
 		n > p.pronargs - p.pronargdefaults AS optional, p.proargnames
 	FROM pg_temp.extension_function AS p, generate_series(1, p.pronargs) AS n
-	WHERE p.proname NOT IN ('delivery_of', 'effective_seconds', 'effective_switch', 'relative_time')
+	WHERE p.proname NOT IN ('delivery_of', 'effective_seconds', 'effective_switch', 'effective_limit', 'relative_time')
 		AND p.proname IN (SELECT object_name FROM usermgmt.access_privilege WHERE object_kind = 'function'
 			UNION SELECT unnest(ARRAY['grant_access', 'revoke_access']));
 SELECT is_empty($$SELECT DISTINCT argument FROM pg_temp.public_argument WHERE argument NOT IN (SELECT argument FROM good)$$,
@@ -295,13 +300,13 @@ SELECT is_empty($$SELECT * FROM attempt WHERE outcome = 'ok' AND kind = 'null' A
 		AND (function, argument) <> ('has_workspace_role', 'workspace_id')$$,
 	'a required argument that is NULL is refused, except where an outcome says so or NULL gives NULL');
 SELECT set_eq($$SELECT function, argument, outcome FROM attempt WHERE outcome <> 'ok' AND kind = 'null' AND optional$$,
-	$$VALUES ('accept_invitation', 'password', 'UM021')$$,
-	'an optional argument that is NULL means the default; a new person chooses a password');
+	$$VALUES ('accept_invitation', 'password', 'UM021'), ('remove_user', 'confirm', 'UM050')$$,
+	'an optional argument that is NULL means the default; a new person chooses a password, and a removal is confirmed');
 SELECT set_eq(
 	$$SELECT function, argument, kind FROM attempt WHERE outcome = 'ok' AND kind <> 'null' AND function <> 'log_in' AND function NOT LIKE 'outbox_%'$$,
 	$$SELECT f, a, 'empty' FROM (VALUES ('create_tenant', 'owner_name'), ('invite_user', 'name'), ('invite_user', 'message'), ('accept_invitation', 'name'),
-			('change_role', 'reason'), ('deactivate_user', 'reason'), ('revoke_invitation', 'reason'), ('transfer_ownership', 'reason'), ('change_invitation_role', 'reason')) AS optional (f, a)
-		UNION ALL VALUES ('update_tenant', 'branding', 'odd'), ('create_workspace', 'settings', 'odd'), ('update_workspace', 'settings', 'odd'), ('invite_users', 'message', 'empty')
+			('change_role', 'reason'), ('deactivate_user', 'reason'), ('revoke_invitation', 'reason'), ('transfer_ownership', 'reason'), ('change_invitation_role', 'reason'), ('remove_user', 'reason'), ('sign_up', 'name')) AS optional (f, a)
+		UNION ALL VALUES ('update_tenant', 'branding', 'odd'), ('create_workspace', 'settings', 'odd'), ('update_workspace', 'settings', 'odd'), ('invite_users', 'message', 'empty'), ('set_metadata', 'metadata', 'odd'), ('sign_up', 'password', 'control')
 		UNION ALL SELECT f, a, unnest(ARRAY['unknown', 'zero']) FROM (VALUES ('public_id', 'id'), ('has_workspace_role', 'workspace_id'), ('workspace_facts', 'workspace_id')) AS answers (f, a)
 		UNION ALL SELECT 'accept_invitation', 'user_agent', unnest(ARRAY['empty', 'huge', 'control', 'escape'])
 		UNION ALL SELECT * FROM (VALUES ('accept_invitation', 'password', 'control'), ('reset_password', 'new_password', 'control'), 

@@ -136,11 +136,13 @@ UPDATE usermgmt.tenant SET settings = '{}';
 CREATE FUNCTION pg_temp.accepted_after(change text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	id uuid;
+	link_token text;
 	answer text;
 BEGIN
 	id := pg_temp.act('ann@acme.test', 'SELECT invitation_id FROM usermgmt.invite_user(''new@acme.test'')');
+	link_token := pg_temp.token_of(id);
 	EXECUTE format(change, pg_temp.id_of('ann@acme.test'));
-	answer := pg_temp.state_of(format('SELECT usermgmt.accept_invitation(%L, %L)', pg_temp.token_of(id), 'secret of new'));
+	answer := pg_temp.state_of(format('SELECT usermgmt.accept_invitation(%L, %L)', link_token, 'secret of new'));
 	RAISE SQLSTATE 'XX999';
 EXCEPTION WHEN SQLSTATE 'XX999' THEN
 	RETURN answer;

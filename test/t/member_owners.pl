@@ -66,8 +66,9 @@ DECLARE
 	m usermgmt.membership;
 	id uuid;
 BEGIN
-	SELECT * INTO m FROM usermgmt.membership WHERE user_id = person(home, kind, dice) AND status = 'active' FOR SHARE;
-	SELECT session_id INTO id FROM usermgmt.session WHERE user_id = m.user_id AND state = 'open' LIMIT 1;
+	SELECT * INTO m FROM usermgmt.membership
+		WHERE tenant_id = (SELECT tenant_id FROM usermgmt.tenant WHERE slug = home) AND user_id = person(home, kind, dice) AND status = 'active' FOR SHARE;
+	SELECT session_id INTO id FROM usermgmt.session WHERE user_id = m.user_id AND tenant_id = m.tenant_id AND state = 'open' LIMIT 1;
 	IF id IS NULL AND m.user_id IS NOT NULL THEN
 		id := gen_random_uuid();
 		INSERT INTO usermgmt.session (session_id, tenant_id, user_id, token_hash, role, email, state, created_at, last_used_at, expires_at)
@@ -81,6 +82,14 @@ END
 SQL
 $node->safe_psql('app', "SELECT make_home('$_', array_cat('{owner,owner,owner,admin,admin,admin,admin}', array_fill('member'::text, '{4}')))")
   foreach @homes;
+
+# They all belong to another tenant as well, so that whoever is removed keeps the
+# account and can be added again.
+$node->safe_psql('app', <<'SQL');
+INSERT INTO usermgmt.membership (tenant_id, user_id, role)
+	SELECT t.tenant_id, r.user_id, 'member' FROM resident AS r, usermgmt.tenant AS t
+	WHERE t.slug = 'elsewhere' AND r.slug <> 'elsewhere'
+SQL
 
 # Which SQLSTATEs an operation may end with. Plain SQL may run into a constraint,
 # and PostgreSQL does not let one statement give the mark to two that had it in turn.

@@ -36,7 +36,7 @@ my %way = (
 	'an UPDATE of the session row' => [ "UPDATE usermgmt.session SET state = 'revoked', ended_at = now() WHERE user_id = '%s'" ],
 	'TRUNCATE of the session rows' => [ "TRUNCATE usermgmt.session -- %s" ],
 	'a new password' => [ "UPDATE usermgmt.account SET password_version = password_version + 1 WHERE user_id = '%s'" ],
-	'closing the account' => [ "UPDATE usermgmt.account SET closed_at = now() WHERE user_id = '%s'" ],
+	'removal' => [ "SELECT usermgmt.remove_user('%s', confirm => true)" ],
 	'an expiry set back' => [ "UPDATE usermgmt.session SET expires_at = now() WHERE user_id = '%s'" ]);
 my @levels = ('no transaction', 'READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE');
 

@@ -1,0 +1,193 @@
+/*
+ * removal.c
+ *	  Take a person out of the tenant, for good, and show before what that does.
+ *
+ * The preview is no second account of the consequences: it removes, looks, and
+ * undoes everything. Locks: tenant, account, memberships.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "account/account.h"
+#include "audit/audit.h"
+#include "core/address.h"
+#include "core/errors.h"
+#include "core/installation.h"
+#include "core/uuid.h"
+#include "member/target.h"
+
+SPI_QUERY(count_held,
+		  "SELECT a.email, (SELECT count(*)::integer"
+		  " FROM usermgmt.session AS s WHERE s.user_id = $2"
+		  " AND s.tenant_id = $1 AND s.state = 'open' AND s.expires_at > $3)"
+		  " AS sessions, (SELECT count(*)::integer"
+		  " FROM usermgmt.invitation AS i WHERE i.tenant_id = $1"
+		  " AND i.invited_by = $2 AND i.state = 'pending') AS invitations,"
+		  " (SELECT count(*)::integer FROM usermgmt.workspace_member AS w"
+		  " WHERE w.tenant_id = $1 AND w.user_id = $2) AS workspaces"
+		  " FROM usermgmt.account AS a WHERE a.user_id = $2",
+		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
+SPI_QUERY(delete_membership,
+		  "DELETE FROM usermgmt.membership"
+		  " WHERE tenant_id = $1 AND user_id = $2",
+		  UUIDOID, UUIDOID);
+SPI_QUERY(show_removal,
+		  "SELECT $1 AS user_id, $2 AS email, $3 AS sessions,"
+		  " $4 AS invitations, $5 AS workspaces, '{}'::jsonb AS resources,"
+		  " $6 AS new_owner_id, $7 AS account_closed, $8 AS removed_at,"
+		  " $9 AS reason",
+		  UUIDOID, TEXTOID, INT4OID, INT4OID, INT4OID, UUIDOID, BOOLOID,
+		  TIMESTAMPTZOID, TEXTOID);
+SPI_QUERY(show_preview,
+		  "SELECT $1 AS sessions, $2 AS invitations, $3 AS workspaces,"
+		  " '{}'::jsonb AS resources, $4 AS new_owner_id,"
+		  " $5 AS closes_account",
+		  INT4OID, INT4OID, INT4OID, UUIDOID, BOOLOID);
+
+/* What a removal takes from the person, and who has it afterwards. */
+typedef struct Removal
+{
+	pg_uuid_t user_id;
+	char *email;
+	int32 sessions;
+	int32 invitations;
+	int32 workspaces;
+	pg_uuid_t new_owner_id;
+	bool closes_account;
+} Removal;
+
+/*
+ * Who gets what the person owned: the one named, else the primary owner.
+ */
+static pg_uuid_t
+find_heir(const Target *target, const pg_uuid_t *named)
+{
+	if (named == NULL)
+		return member_primary(&target->caller.tenant_id);
+	if (uuid_equal(named, &target->user_id))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("transfer_to is the person who is removed")));
+	membership_require_active(&target->caller.tenant_id, named);
+	return *named;
+}
+
+static Removal
+remove_member(FunctionCallInfo fcinfo, const pg_uuid_t *heir,
+			  const char *reason)
+{
+	Target target = member_lock_target(fcinfo, true);
+	const pg_uuid_t *tenant_id = &target.caller.tenant_id;
+	Removal removal = {.user_id = target.user_id};
+	AuditOperation operation = {.reason = reason, .tenant_id = tenant_id};
+	Account account;
+
+	if (target.role == ROLE_OWNER)
+		ereport(ERROR, (errcode(ERRCODE_UM_OWNER_PROTECTED),
+						errmsg("an owner can not be removed"),
+						errhint("Transfer the ownership first, or change the "
+								"role.")));
+	removal.new_owner_id = find_heir(&target, heir);
+	spi_run(count_held, ARG_UUID(*tenant_id), ARG_UUID(target.user_id),
+			ARG_TIME(GetCurrentTimestamp()));
+	removal.email = row_text(spi_row(0), "email");
+	removal.sessions = row_int(spi_row(0), "sessions");
+	removal.invitations = row_int(spi_row(0), "invitations");
+	removal.workspaces = row_int(spi_row(0), "workspaces");
+	member_notify(&target.tenant, &target.user_id, "removed");
+	audit_operation(&operation);
+	spi_run(delete_membership, ARG_UUID(*tenant_id), ARG_UUID(target.user_id));
+	audit_operation_end();
+	removal.closes_account = !account_read(&target.user_id, &account);
+	return removal;
+}
+
+/*
+ * Remove in a subtransaction, and undo it.
+ */
+static Removal
+rehearse(FunctionCallInfo fcinfo)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	Removal removal;
+	ErrorData *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		removal = remove_member(fcinfo, NULL, NULL);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error != NULL)
+		ReThrowError(error);
+	return removal;
+}
+
+PG_FUNCTION_INFO_V1(preview_removal);
+Datum
+preview_removal(PG_FUNCTION_ARGS)
+{
+	Removal removal;
+
+	SPI_connect();
+	begin_writing(fcinfo);
+	removal = rehearse(fcinfo);
+	spi_run(show_preview, ARG_INT(removal.sessions),
+			ARG_INT(removal.invitations), ARG_INT(removal.workspaces),
+			ARG_UUID(removal.new_owner_id), ARG_BOOL(removal.closes_account));
+	return spi_finish_with_row(fcinfo);
+}
+
+/*
+ * The error undoes what it tells of.
+ */
+static void
+refuse_unconfirmed(const Removal *removal)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UM_NOT_CONFIRMED),
+			 errmsg("the removal was not confirmed"),
+			 errdetail("{\"sessions\": %d, \"invitations\": %d, "
+					   "\"workspaces\": %d, \"resources\": {}, "
+					   "\"new_owner_id\": \"%s\", \"closes_account\": %s}",
+					   removal->sessions, removal->invitations,
+					   removal->workspaces, uuid_text(&removal->new_owner_id),
+					   removal->closes_account ? "true" : "false"),
+			 errhint("It can not be undone. Call it again with confirm => "
+					 "true.")));
+}
+
+PG_FUNCTION_INFO_V1(remove_user);
+Datum
+remove_user(PG_FUNCTION_ARGS)
+{
+	const pg_uuid_t *heir = PG_ARGISNULL(1) ? NULL : PG_GETARG_UUID_P(1);
+	char *reason = plain_text(argument_text(fcinfo, 2), "reason", 500, true);
+	bool confirmed = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);
+	Removal removal;
+
+	SPI_connect();
+	removal = remove_member(fcinfo, heir, reason);
+	if (!confirmed)
+		refuse_unconfirmed(&removal);
+	spi_run(show_removal, ARG_UUID(removal.user_id), ARG_TEXT(removal.email),
+			ARG_INT(removal.sessions), ARG_INT(removal.invitations),
+			ARG_INT(removal.workspaces), ARG_UUID(removal.new_owner_id),
+			ARG_BOOL(removal.closes_account), ARG_TIME(GetCurrentTimestamp()),
+			ARG_TEXT(reason));
+	return spi_finish_with_row(fcinfo);
+}

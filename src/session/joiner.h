@@ -1,0 +1,44 @@
+/*
+ * joiner.h: whoever comes in, as a new person or with an account.
+ */
+#ifndef USERMGMT_JOINER_H
+#define USERMGMT_JOINER_H
+
+#include "password/password.h"
+#include "session/session.h"
+
+/* A new person with the hash of a chosen password, or a known one who was
+ * proven by a bound session or the account's password. */
+typedef struct Joiner
+{
+	const Address *address; /* set by the caller */
+	bool known;
+	Account account;
+	char *hash;		/* of a new person */
+	char *rehashed; /* of a known one, at a raised cost */
+	bool proven_by_password;
+	bool proven_by_session;
+} Joiner;
+
+/* Proves a known person, or hashes a new person's password; false when
+ * start->outcome refuses. name and tenant (or NULL) give the words that a
+ * password must not be. Call it while no row lock is held. */
+extern bool joiner_prove(Joiner *joiner, const char *name, const Tenant *tenant,
+						 const Password *password, SessionStart *start);
+
+typedef enum JoinerResult
+{
+	JOINER_SETTLED,
+	JOINER_CHANGED, /* the account, or the session, since it was proven */
+	JOINER_TAKEN	/* the address, by somebody who was quicker */
+} JoinerResult;
+
+/* Locks the known account, or makes the new one, whose address is verified or
+ * not; joiner->account is valid when settled. */
+extern JoinerResult joiner_settle(Joiner *joiner, const char *name,
+								  bool verified);
+
+/* Raises 40001: somebody was quicker. */
+extern void joiner_refuse_taken(void) pg_attribute_noreturn();
+
+#endif
