@@ -285,10 +285,20 @@ rewind_rows(Tuplestorestate *rows)
 	tuplestore_rescan(rows);
 }
 
+/*
+ * The next row, or NULL. A store that was spilled to disk hands out rows of the
+ * memory context, which its slot frees later: that must outlive the row.
+ */
 static const SpiRow *
-next_row(Tuplestorestate *rows, TupleTableSlot *slot, SpiRow *row)
+next_row(Tuplestorestate *rows, TupleTableSlot *slot, MemoryContext outer,
+		 SpiRow *row)
 {
-	if (rows == NULL || !tuplestore_gettupleslot(rows, true, false, slot))
+	MemoryContext each = MemoryContextSwitchTo(outer);
+	bool found =
+		rows != NULL && tuplestore_gettupleslot(rows, true, false, slot);
+
+	MemoryContextSwitchTo(each);
+	if (!found)
 		return NULL;
 	row->tuple = ExecFetchSlotHeapTuple(slot, false, NULL);
 	row->desc = slot->tts_tupleDescriptor;
@@ -312,8 +322,9 @@ write_changes(TriggerData *trigger, const AuditTable *table)
 	{
 		SpiRow before;
 		SpiRow after;
-		AuditChange change = {next_row(trigger->tg_oldtable, old_slot, &before),
-							  next_row(trigger->tg_newtable, new_slot, &after)};
+		AuditChange change = {
+			next_row(trigger->tg_oldtable, old_slot, outer, &before),
+			next_row(trigger->tg_newtable, new_slot, outer, &after)};
 
 		if (change.before == NULL && change.after == NULL)
 			break;

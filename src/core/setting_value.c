@@ -46,16 +46,23 @@ interval_seconds(const char *value)
 		   (found.tm_mon + found.tm_year * 12.0) * 30 * SECS_PER_DAY;
 }
 
+double
+setting_parse_seconds(const char *value)
+{
+	int seconds;
+
+	return parse_int(value, &seconds, GUC_UNIT_S, NULL)
+			   ? seconds
+			   : interval_seconds(value);
+}
+
 /*
- * A time, written with a unit ("7d") or as an interval, in seconds.
+ * A time that the setting may have, in seconds.
  */
 static int
 parse_seconds(TenantSetting setting, const char *value)
 {
-	int seconds;
-	double total = parse_int(value, &seconds, GUC_UNIT_S, NULL)
-					   ? seconds
-					   : interval_seconds(value);
+	double total = setting_parse_seconds(value);
 
 	if (total < setting_least(setting) || total > SECONDS_MAX)
 		refuse_value(setting,

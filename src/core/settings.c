@@ -121,13 +121,11 @@ setting_seconds(TenantSetting setting, Jsonb *settings)
 {
 	const SettingRow *row = &tenant_settings_table[setting];
 	char *own = setting_own(setting, settings);
-	int seconds;
+	double seconds = own != NULL ? setting_parse_seconds(own) : -1;
 
 	Assert(row->kind == SECONDS);
-	if (own != NULL && parse_int(own, &seconds, GUC_UNIT_S, NULL) &&
-		seconds >= row->least)
-		return seconds;
-	return row->number;
+	return seconds >= row->least && seconds <= INT_MAX ? (int) seconds
+													   : row->number;
 }
 
 int

@@ -74,6 +74,10 @@ extern SettingKind setting_kind(TenantSetting setting);
 /* The least seconds that a time setting may have. */
 extern int setting_least(TenantSetting setting);
 
+/* The seconds of a time, written with a unit ("7d") or as an interval ("7
+ * days"), whole; -1 when it is neither. */
+extern double setting_parse_seconds(const char *value);
+
 /* The text to store for a value that someone typed: times may be written as
  * an interval ("7 days") or with a unit ("7d"), switches as any boolean.
  * Raises 22023 for a value that does not fit. */

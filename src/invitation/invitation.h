@@ -8,6 +8,24 @@
 #include "tenant/tenant.h"
 #include "workspace/workspace.h"
 
+/* What an invitation offers, to whom. */
+typedef struct Offer
+{
+	Address address;
+	char *name;
+	MemberRole role;
+	char *message;
+	List *places;
+	TimestampTz created_at;
+	TimestampTz send_at;
+	TimestampTz expires_at;
+} Offer;
+
+/* Invites; the id of the invitation. The role was checked and the caller's own
+ * membership is locked. Raises UM032, UM033, UM034 and UM035. */
+extern pg_uuid_t invitation_put(const Caller *caller, const Tenant *tenant,
+								const Offer *offer);
+
 /* Raises UM041 or UM040 where the tenant admits or invites nobody. */
 extern void invitation_require_enabled(const Tenant *tenant);
 

@@ -206,18 +206,18 @@ CREATE FUNCTION usermgmt.invite_user(email text, role text DEFAULT NULL, workspa
 	RETURNS usermgmt.invitations
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.invite_user(text, text, jsonb, text, interval, timestamptz, text) IS 'An admin invites a person by e-mail, role member by default, never above the own role; 22023, UM002, UM032, UM033, UM034, UM038, UM040, UM041, 42501.';
+COMMENT ON FUNCTION usermgmt.invite_user(text, text, jsonb, text, interval, timestamptz, text) IS 'An admin invites a person by e-mail, role member by default, never above the own role; 22023, UM002, UM032, UM033, UM034, UM035, UM036, UM038, UM040, UM041, 42501.';
 
 CREATE FUNCTION usermgmt.invite_users(emails text[], role text DEFAULT NULL, workspaces jsonb DEFAULT NULL, message text DEFAULT NULL)
 	RETURNS TABLE (email text, invitation_id uuid, outcome text)
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.invite_users(text[], text, jsonb, text) IS 'An admin invites many people at once (at most 10,000); outcome is invited, invalid_address, already_member, already_invited, domain_not_allowed or limit_reached, and one bad address does not stop the others; 22023, UM002, UM038, UM040, UM041, 42501.';
+COMMENT ON FUNCTION usermgmt.invite_users(text[], text, jsonb, text) IS 'An admin invites many people at once (at most 10,000); outcome is invited, invalid_address, already_member, already_invited, domain_not_allowed or limit_reached, and one bad address does not stop the others; 22023, UM002, UM036, UM038, UM040, UM041, 42501.';
 
 CREATE FUNCTION usermgmt.resend_invitation(invitation_id uuid, extend boolean DEFAULT NULL) RETURNS usermgmt.invitations
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.resend_invitation(uuid, boolean) IS 'An admin has one more mail sent: pending keeps its expiry unless extend, expired is reopened with a fresh one; UM002, UM036, UM039, UM040, UM041.';
+COMMENT ON FUNCTION usermgmt.resend_invitation(uuid, boolean) IS 'An admin has one more mail sent: pending keeps its expiry unless extend, expired is reopened with a fresh one; UM002, UM035, UM036, UM039, UM040, UM041.';
 
 CREATE FUNCTION usermgmt.revoke_invitation(invitation_id uuid, reason text DEFAULT NULL) RETURNS usermgmt.invitations
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

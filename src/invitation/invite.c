@@ -1,15 +1,11 @@
 /*
  * invite.c
- *	  Invite someone, or many at once.
+ *	  Invite someone.
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "funcapi.h"
 #include "utils/array.h"
 #include "utils/fmgrprotos.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "account/account.h"
 #include "core/errors.h"
@@ -23,7 +19,6 @@
 
 #define LONGEST_MONTHS 120
 #define LONGEST_DAYS INT64CONST(3660)
-#define MAX_EMAILS 10000
 
 SPI_QUERY(insert_invitation,
 		  "INSERT INTO usermgmt.invitation (invitation_id, tenant_id, email,"
@@ -44,19 +39,6 @@ SPI_QUERY(drop_other_places,
 		  "DELETE FROM usermgmt.invitation_workspace WHERE invitation_id = $1"
 		  " AND tenant_id = $2 AND workspace_id <> ALL ($3)",
 		  UUIDOID, UUIDOID, UUIDARRAYOID);
-
-/* What an invitation offers, to whom. */
-typedef struct Offer
-{
-	Address address;
-	char *name;
-	MemberRole role;
-	char *message;
-	List *places;
-	TimestampTz created_at;
-	TimestampTz send_at;
-	TimestampTz expires_at;
-} Offer;
 
 void
 invitation_require_enabled(const Tenant *tenant)
@@ -179,8 +161,8 @@ refuse_second(void)
  * The caller's own membership is locked, and the role was checked. The person
  * may have joined while the insertion waited, so members are refused after it.
  */
-static pg_uuid_t
-put_invitation(const Caller *caller, const Tenant *tenant, const Offer *offer)
+pg_uuid_t
+invitation_put(const Caller *caller, const Tenant *tenant, const Offer *offer)
 {
 	pg_uuid_t invitation_id = uuid_make(offer->created_at);
 	const Actor *actor = caller->actor;
@@ -234,131 +216,6 @@ invite_user(PG_FUNCTION_ARGS)
 	offer.expires_at = expiry_argument(fcinfo, 4, &tenant, offer.send_at);
 	caller_lock(&caller, ROLE_ADMIN);
 	invitation_check_role(&caller, &tenant, offer.role);
-	invitation_id = put_invitation(&caller, &tenant, &offer);
+	invitation_id = invitation_put(&caller, &tenant, &offer);
 	return invitation_show(fcinfo, &caller.tenant_id, &invitation_id);
-}
-
-/* Refusals that concern one address of many; all others end the call. */
-/* clang-format off */
-static const struct
-{
-	int sqlstate;
-	const char *outcome;
-} outcomes[] = {
-	{ERRCODE_INVALID_PARAMETER_VALUE,	"invalid_address"},
-	{ERRCODE_UM_ALREADY_MEMBER,			"already_member"},
-	{ERRCODE_UM_ALREADY_INVITED,		"already_invited"},
-	{ERRCODE_UM_DOMAIN_REFUSED,			"domain_not_allowed"},
-	{ERRCODE_UM_LIMIT_REACHED,			"limit_reached"},
-};
-/* clang-format on */
-
-static const char *
-outcome_of(ErrorData *error)
-{
-	for (int i = 0; i < lengthof(outcomes); i++)
-		if (outcomes[i].sqlstate == error->sqlerrcode)
-			return outcomes[i].outcome;
-	ReThrowError(error);
-}
-
-/*
- * Invite one of many, in a subtransaction of its own; the outcome.
- */
-static const char *
-try_one(const Caller *caller, const Tenant *tenant, Offer *offer,
-		const char *email, pg_uuid_t *invitation_id)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	const char *volatile outcome = "invited";
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		offer->address = address_require(email, "email");
-		*invitation_id = put_invitation(caller, tenant, offer);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		CurrentResourceOwner = owner;
-		outcome = outcome_of(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return outcome;
-}
-
-static void
-invite_each(FunctionCallInfo fcinfo, const Caller *caller, const Tenant *tenant,
-			Offer *offer, ArrayType *emails)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Datum *values;
-	bool *nulls;
-	int count;
-
-	deconstruct_array(emails, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls,
-					  &count);
-	for (int i = 0; i < count; i++)
-	{
-		char *email = nulls[i] ? NULL : TextDatumGetCString(values[i]);
-		pg_uuid_t invitation_id;
-		const char *outcome =
-			try_one(caller, tenant, offer, email, &invitation_id);
-		bool invited = strcmp(outcome, "invited") == 0;
-		Datum row[] = {values[i], UUIDPGetDatum(&invitation_id),
-					   CStringGetTextDatum(outcome)};
-		bool row_nulls[] = {nulls[i], !invited, false};
-
-		tuplestore_putvalues(result->setResult, result->setDesc, row,
-							 row_nulls);
-	}
-}
-
-PG_FUNCTION_INFO_V1(invite_users);
-Datum
-invite_users(PG_FUNCTION_ARGS)
-{
-	Caller caller = caller_require(ROLE_ADMIN);
-	TimestampTz now = GetCurrentTimestamp();
-	Offer offer = {
-		.role = PG_ARGISNULL(1) ? ROLE_MEMBER
-								: role_require(argument_text(fcinfo, 1)),
-		.message = plain_text(argument_text(fcinfo, 3), "message", 2000, true),
-		.created_at = now,
-		.send_at = now};
-	ArrayType *emails;
-	Tenant tenant;
-
-	if (PG_ARGISNULL(0))
-		refuse_null("emails");
-	emails = PG_GETARG_ARRAYTYPE_P(0);
-	if (ArrayGetNItems(ARR_NDIM(emails), ARR_DIMS(emails)) > MAX_EMAILS)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("emails holds more than %d addresses", MAX_EMAILS)));
-	InitMaterializedSRF(fcinfo, 0);
-	SPI_connect();
-	begin_writing(fcinfo);
-	tenant = tenant_read(&caller.tenant_id);
-	invitation_require_enabled(&tenant);
-	seat_prepare(&tenant);
-	offer.places = workspace_places_argument(fcinfo, 2, &caller.tenant_id);
-	offer.expires_at =
-		setting_after(SETTING_INVITATION_TTL, tenant.settings, offer.send_at);
-	caller_lock(&caller, ROLE_ADMIN);
-	invitation_check_role(&caller, &tenant, offer.role);
-	invite_each(fcinfo, &caller, &tenant, &offer, emails);
-	SPI_finish();
-	return (Datum) 0;
 }

@@ -191,7 +191,7 @@ COMMENT ON FUNCTION usermgmt.deactivate_user(uuid, text) IS 'An admin takes a me
 CREATE FUNCTION usermgmt.reactivate_user(user_id uuid) RETURNS usermgmt.members
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.reactivate_user(uuid) IS 'An admin gives a deactivated member access again; earlier sessions stay dead; UM002, UM036.';
+COMMENT ON FUNCTION usermgmt.reactivate_user(uuid) IS 'An admin gives a deactivated member access again; earlier sessions stay dead; UM002, UM035, UM036.';
 
 CREATE FUNCTION usermgmt.transfer_ownership(new_owner_id uuid, reason text DEFAULT NULL) RETURNS usermgmt.members
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

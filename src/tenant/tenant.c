@@ -33,9 +33,9 @@ SPI_QUERY(read_tenant, TENANT_COLUMNS, UUIDOID);
 SPI_QUERY(share_tenant, TENANT_COLUMNS " FOR SHARE", UUIDOID);
 SPI_QUERY(lock_tenant, TENANT_COLUMNS " FOR NO KEY UPDATE", UUIDOID);
 SPI_QUERY(find_tenant,
-		  "SELECT tenant_id FROM usermgmt.tenant WHERE slug = $1"
+		  "SELECT tenant_id FROM usermgmt.tenant WHERE tenant_id = $2"
 		  " UNION ALL SELECT tenant_id FROM usermgmt.tenant"
-		  " WHERE tenant_id = $2 LIMIT 1",
+		  " WHERE slug = $1 LIMIT 1",
 		  TEXTOID, UUIDOID);
 
 SPI_QUERY(count_owner,

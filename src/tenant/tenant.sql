@@ -82,7 +82,7 @@ SELECT usermgmt.audit_attach('usermgmt.invite_domain', '{invite_domain,domain}')
 CREATE VIEW usermgmt.invite_domains WITH (security_barrier) AS
 	SELECT tenant_id, domain
 	FROM usermgmt.invite_domain
-	WHERE tenant_id = usermgmt.current_tenant_id() AND usermgmt.has_role('admin');
+	WHERE tenant_id = usermgmt.tenant_as('admin');
 COMMENT ON VIEW usermgmt.invite_domains IS 'The e-mail domains that may be invited to the present tenant, for its admins; none listed allows all.';
 COMMENT ON COLUMN usermgmt.invite_domains.tenant_id IS 'Id of the tenant.';
 COMMENT ON COLUMN usermgmt.invite_domains.domain IS 'The domain; with a leading dot, its subdomains.';

@@ -7,8 +7,9 @@
  * share of its open invitations that are no older than three days, and 20 for
  * the last activity: all of them for the last week, falling evenly to none at
  * inactive_after. The application may put a function of its own in place of
- * the formula; it has to be a definer's, so that it runs with the rights of
- * its owner, never with those of whoever happens to look.
+ * the formula; it has to be a definer's with a search_path of its own, so that
+ * it runs with the rights of its owner and reads what its owner meant, whoever
+ * happens to look.
  */
 #include "postgres.h"
 
@@ -126,16 +127,26 @@ find_function(const char *name)
 	Oid function =
 		LookupFuncName(stringToQualifiedNameList(name), 1, arguments, false);
 	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
-	bool fits = form->prosecdef && form->prorettype == INT4OID &&
-				!form->proretset && form->prokind == PROKIND_FUNCTION;
+	bool fits = false;
 
-	ReleaseSysCache(tuple);
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
+
+		fits = form->prosecdef && form->prorettype == INT4OID &&
+			   !form->proretset && form->prokind == PROKIND_FUNCTION &&
+			   form->pronamespace != get_namespace_oid("usermgmt", false) &&
+			   !heap_attisnull(tuple, Anum_pg_proc_proconfig, NULL);
+		ReleaseSysCache(tuple);
+	}
 	if (!fits)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("workspace_health_function must be a SECURITY DEFINER "
-						"function that takes a uuid and returns integer")));
+				 errmsg("workspace_health_function names no function that "
+						"would do"),
+				 errhint("Make it a SECURITY DEFINER function with a "
+						 "search_path of its own, which takes a uuid and "
+						 "returns integer.")));
 	return function;
 }
 

@@ -19,7 +19,7 @@ SPI_QUERY(find_workspace,
 		  "SELECT workspace_id, archived_at IS NOT NULL AS archived"
 		  " FROM usermgmt.workspace WHERE tenant_id = $1"
 		  " AND (slug = $2 OR workspace_id = $3)"
-		  " ORDER BY slug = $2 DESC LIMIT 1",
+		  " ORDER BY workspace_id = $3 DESC NULLS LAST LIMIT 1",
 		  UUIDOID, TEXTOID, UUIDOID);
 SPI_QUERY(find_by_id,
 		  "SELECT archived_at IS NOT NULL AS archived FROM usermgmt.workspace"
@@ -51,7 +51,7 @@ SPI_QUERY(take_places,
 		  " JOIN usermgmt.workspace AS w ON w.tenant_id = p.tenant_id"
 		  " AND w.workspace_id = p.workspace_id WHERE p.invitation_id = $3"
 		  " AND p.tenant_id = $1 AND w.archived_at IS NULL"
-		  " ON CONFLICT DO NOTHING",
+		  " FOR SHARE OF w ON CONFLICT DO NOTHING",
 		  UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID);
 SPI_QUERY(show_place,
 		  "SELECT * FROM usermgmt.workspace_member_detail WHERE tenant_id = $1"

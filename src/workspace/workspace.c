@@ -93,6 +93,25 @@ refuse_archived(void)
 							"usermgmt.restore_workspace().")));
 }
 
+/*
+ * Whoever does not work there learns nothing of it.
+ */
+static void
+require_its_admin(const WorkspaceChange *change)
+{
+	WorkspaceRole role =
+		workspace_role_lock(&change->caller.tenant_id, &change->workspace_id,
+							&change->caller.actor->user_id);
+
+	if (role == WORKSPACE_NONE)
+		refuse_workspace();
+	if (role < WORKSPACE_ADMIN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied: only admins of the tenant or of "
+						"the workspace change it")));
+}
+
 WorkspaceChange
 workspace_begin_change(FunctionCallInfo fcinfo, bool by_its_admin)
 {
@@ -109,13 +128,8 @@ workspace_begin_change(FunctionCallInfo fcinfo, bool by_its_admin)
 				ARG_UUID(change.workspace_id)) == 0)
 		refuse_workspace();
 	change.archived = row_bool(spi_row(0), "archived");
-	if (change.caller.role < ROLE_ADMIN &&
-		workspace_role_lock(&change.caller.tenant_id, &change.workspace_id,
-							&change.caller.actor->user_id) < WORKSPACE_ADMIN)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied: only admins of the tenant or of "
-						"the workspace change it")));
+	if (change.caller.role < ROLE_ADMIN)
+		require_its_admin(&change);
 	return change;
 }
 

@@ -1,4 +1,4 @@
--- active -> archived, and back; never deleted.
+-- active -> archived, and back; no function deletes one.
 CREATE TABLE usermgmt.workspace (
 	tenant_id uuid NOT NULL REFERENCES usermgmt.tenant,
 	workspace_id uuid NOT NULL,
@@ -40,12 +40,12 @@ CREATE TYPE usermgmt.workspace_facts AS (
 COMMENT ON TYPE usermgmt.workspace_facts IS 'What the health of a workspace is made of.';
 
 CREATE FUNCTION usermgmt.workspace_facts(workspace_id uuid) RETURNS usermgmt.workspace_facts
-	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.workspace_facts(uuid) IS 'Counts of a workspace that the acting user may see, and its health; NULLs for any other.';
 
 CREATE FUNCTION usermgmt.workspace_health(workspace_id uuid) RETURNS integer
-	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.workspace_health(uuid) IS 'How well a workspace is doing, from 0 to 100, by the formula in the manual or the function that workspace_health_function names; UM001, UM002.';
 
@@ -65,12 +65,11 @@ COMMENT ON VIEW usermgmt.workspace_detail IS 'Every workspace in the columns of 
 
 CREATE VIEW usermgmt.workspaces WITH (security_barrier) AS
 	SELECT * FROM usermgmt.workspace_detail
-	WHERE tenant_id = usermgmt.tenant_as('member')
-		AND (usermgmt.has_role('admin')
-			OR workspace_id IN (
-				SELECT m.workspace_id FROM usermgmt.workspace_member AS m
-				WHERE m.tenant_id = usermgmt.current_tenant_id() AND m.user_id = usermgmt.current_user_id()
-			));
+	WHERE tenant_id = usermgmt.tenant_as('admin')
+		OR (tenant_id, workspace_id) IN (
+			SELECT m.tenant_id, m.workspace_id FROM usermgmt.workspace_member AS m
+			WHERE m.tenant_id = usermgmt.tenant_as('member') AND m.user_id = usermgmt.current_user_id()
+		);
 COMMENT ON VIEW usermgmt.workspaces IS 'The workspaces of the present tenant: all of them for its admins, for others the ones they work in.';
 COMMENT ON COLUMN usermgmt.workspaces.workspace_id IS 'Id of the workspace.';
 COMMENT ON COLUMN usermgmt.workspaces.tenant_id IS 'Id of the tenant.';
@@ -94,10 +93,14 @@ COMMENT ON VIEW usermgmt.workspace_member_detail IS 'The people of every workspa
 
 CREATE VIEW usermgmt.workspace_members WITH (security_barrier) AS
 	SELECT * FROM usermgmt.workspace_member_detail
-	WHERE tenant_id = usermgmt.tenant_as('member')
-		AND (usermgmt.has_role('admin')
-			OR user_id = usermgmt.current_user_id()
-			OR usermgmt.has_workspace_role(workspace_id, 'admin'));
+	WHERE tenant_id = usermgmt.tenant_as('admin')
+		OR (tenant_id = usermgmt.tenant_as('member') AND user_id = usermgmt.current_user_id())
+		OR (tenant_id, workspace_id) IN (
+			SELECT m.tenant_id, m.workspace_id
+			FROM usermgmt.workspace_member AS m
+			JOIN usermgmt.workspace AS w ON w.tenant_id = m.tenant_id AND w.workspace_id = m.workspace_id AND w.archived_at IS NULL
+			WHERE m.tenant_id = usermgmt.tenant_as('member') AND m.user_id = usermgmt.current_user_id() AND m.role = 'admin'
+		);
 COMMENT ON VIEW usermgmt.workspace_members IS 'Who works in which workspace: for admins of the tenant and of the workspace; everybody sees the own rows.';
 COMMENT ON COLUMN usermgmt.workspace_members.workspace_id IS 'Id of the workspace.';
 COMMENT ON COLUMN usermgmt.workspace_members.tenant_id IS 'Id of the tenant.';

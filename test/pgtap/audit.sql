@@ -130,6 +130,12 @@ SELECT is_empty(
 			WHERE g.tgrelid = t.relation AND g.tgfoid = 'usermgmt.audit_change'::regproc AND g.tgtype & e.b > 0 AND g.tgenabled = 'O') < 4$$,
 	'B6 INSERT, UPDATE, DELETE and TRUNCATE of every table of people have an armed audit trigger');
 
+SET LOCAL work_mem = '64kB';
+CREATE TEMPORARY TABLE spilled AS SELECT * FROM pg_temp.actions_of(format('INSERT INTO usermgmt.workspace (tenant_id, workspace_id, slug, name) SELECT %L, gen_random_uuid(), $$s$$ || n, $$Bulk$$ FROM generate_series(1, 5000) AS n', :'acme_id')) AS action;
+SELECT results_eq('SELECT action, count(*) FROM spilled GROUP BY action', $$VALUES ('workspace.created', 5000::bigint)$$, 'B6 a change that does not fit into work_mem leaves one for each row too');
+SELECT is((SELECT count(DISTINCT new ->> 'slug') FROM usermgmt.audit_event WHERE action = 'workspace.created'), 5000::bigint, 'B6 and each tells of its row');
+RESET work_mem;
+
 -- Append-only.
 SELECT throws_ok($$UPDATE usermgmt.audit_event SET reason = 'x'$$, '42501', NULL, 'B5 the trail refuses UPDATE');
 SELECT throws_ok('UPDATE usermgmt.audit_event SET reason = reason WHERE false', '42501', NULL, 'B5 even one that changes nothing');

@@ -19,6 +19,10 @@ SELECT tenant_id AS beta_id FROM usermgmt.create_tenant('beta', 'Beta', 'b@beta.
 SELECT usermgmt.use_tenant('beta') AS x \gset
 ROLLBACK TO SAVEPOINT s;
 SELECT is(usermgmt.current_tenant_id(), :'acme_id'::uuid, 'S2.24 ROLLBACK TO SAVEPOINT restores the selected tenant');
+SAVEPOINT s;
+SELECT tenant_id AS shadow_id FROM usermgmt.create_tenant(:'acme_id', 'Shadow', 's@acme.test') \gset
+SELECT is(usermgmt.use_tenant(:'acme_id'), :'acme_id'::uuid, 'S4.8 a slug in the form of an id takes nobody''s place');
+ROLLBACK TO SAVEPOINT s;
 SELECT pg_temp.contents() AS before \gset
 SELECT throws_ok($$SELECT usermgmt.create_tenant('acme', 'Second', 'new@acme.test')$$, '23505', NULL, 'S2.24 a slug is taken once');
 SELECT is_empty($$SELECT slug FROM unnest(ARRAY['Acme', 'a b', 'a_b', '-a', 'a-', 'a--b', 'a.b', 'ä', repeat('a', 64), '', E'a\n', '%', NULL]) AS slug
