@@ -249,13 +249,15 @@ seat_change(const pg_uuid_t *tenant_id, int members, int invitations)
 }
 
 void
-seat_forget(const pg_uuid_t *tenant_id, Jsonb *settings)
+seat_follow_settings(const pg_uuid_t *tenant_id, Jsonb *settings)
 {
 	Seats seats = {0};
 
 	read_limits(settings, &seats);
 	if (!is_limited(&seats))
 		spi_run(delete_counts, ARG_UUID(*tenant_id));
+	else if (!read_seats(tenant_id).counted)
+		begin_counting(tenant_id);
 }
 
 /*

@@ -10,9 +10,9 @@
 
 #include "tenant/tenant.h"
 
-/* Before the locks of a function that may take a seat: where the tenant has a
- * limit whose use was never counted, it is counted now, under a lock that
- * must not be taken later. */
+/* Before the locks of a function that may take a seat: where a limit of the
+ * server came to hold for a tenant whose seats were never counted, they are
+ * counted now, under a lock that must not be taken later. */
 extern void seat_prepare(const Tenant *tenant);
 
 /* Seats of members and of invitations are taken (or given back, below 0) by
@@ -24,7 +24,8 @@ extern void seat_change(const pg_uuid_t *tenant_id, int members,
  * the place of an invitation that was accepted. An abort ends it too. */
 extern void seat_set_transfer(bool transfer);
 
-/* Forgets the counts of a tenant if by these settings it has no limit. */
-extern void seat_forget(const pg_uuid_t *tenant_id, Jsonb *settings);
+/* Counts the seats of a tenant from now on if by these settings it has a limit,
+ * and forgets the counts if it has none. */
+extern void seat_follow_settings(const pg_uuid_t *tenant_id, Jsonb *settings);
 
 #endif

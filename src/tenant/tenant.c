@@ -176,7 +176,8 @@ tenant_changed(PG_FUNCTION_ARGS)
 		!row_is_null(after, "suspended_at"))
 		session_end_tenant(&tenant_id, "tenant suspended");
 	if (audit_differs(&change, "settings"))
-		seat_forget(&tenant_id, DatumGetJsonbP(row_value(after, "settings")));
+		seat_follow_settings(&tenant_id,
+							 DatumGetJsonbP(row_value(after, "settings")));
 	SPI_finish();
 	actor_signal();
 	return PointerGetDatum(NULL);
