@@ -42,6 +42,10 @@ SPI_QUERY(set_password,
 		  " password_version = password_version + 1,"
 		  " verified_at = coalesce(verified_at, $3) WHERE user_id = $1",
 		  UUIDOID, TEXTOID, TIMESTAMPTZOID);
+SPI_QUERY(set_verified,
+		  "UPDATE usermgmt.account SET verified_at = $2 WHERE user_id = $1"
+		  " AND verified_at IS NULL",
+		  UUIDOID, TIMESTAMPTZOID);
 SPI_QUERY(rehash,
 		  "UPDATE usermgmt.account SET password_hash = $4"
 		  " WHERE user_id = $1 AND password_version = $2"
@@ -51,6 +55,8 @@ SPI_QUERY(close_account,
 		  "UPDATE usermgmt.account SET closed_at = $2, password_hash = NULL"
 		  " WHERE user_id = $1 AND closed_at IS NULL",
 		  UUIDOID, TIMESTAMPTZOID);
+SPI_QUERY(delete_identities,
+		  "DELETE FROM usermgmt.account_identity WHERE user_id = $1", UUIDOID);
 SPI_QUERY(find_home,
 		  "SELECT FROM usermgmt.membership WHERE user_id = $1 LIMIT 1",
 		  UUIDOID);
@@ -177,9 +183,16 @@ account_set_password(const pg_uuid_t *user_id, const char *password_hash)
 }
 
 void
+account_set_verified(const pg_uuid_t *user_id)
+{
+	spi_run(set_verified, ARG_UUID(*user_id), ARG_TIME(GetCurrentTimestamp()));
+}
+
+void
 account_close(const pg_uuid_t *user_id)
 {
 	spi_run(close_account, ARG_UUID(*user_id), ARG_TIME(GetCurrentTimestamp()));
+	spi_run(delete_identities, ARG_UUID(*user_id));
 }
 
 /*

@@ -45,6 +45,10 @@ extern bool account_lock(const pg_uuid_t *user_id);
  * hash of the same password. */
 extern bool account_lock_unchanged(Account *account, const char *rehashed);
 
+/* Notes that a link mailed to the address was followed; the caller has locked
+ * the account. */
+extern void account_set_verified(const pg_uuid_t *user_id);
+
 /* Stores a new password, of the next version, in an account that the caller
  * has locked; its address is verified by that, for the link was mailed. Ends
  * every session of the person. */

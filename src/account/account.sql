@@ -35,6 +35,38 @@ COMMENT ON FUNCTION usermgmt.account_changed() IS 'Trigger: a new password ends 
 CREATE TRIGGER sessions AFTER UPDATE OF email, password_hash, password_version, closed_at ON usermgmt.account
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.account_changed();
 
+-- Compared octet by octet; they go with the account.
+CREATE TABLE usermgmt.account_identity (
+	provider text NOT NULL,
+	subject text NOT NULL,
+	user_id uuid NOT NULL REFERENCES usermgmt.account,
+	linked_at timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (provider, subject)
+);
+COMMENT ON TABLE usermgmt.account_identity IS 'Ids of people in outside sign-in systems: arbitrary strings, each of one account.';
+CREATE INDEX account_identity_person ON usermgmt.account_identity (user_id);
+SELECT usermgmt.audit_attach('usermgmt.account_identity', '{account_identity,subject,person:user_id}');
+
+CREATE FUNCTION usermgmt.link_identity(user_id uuid, provider text, subject text) RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.link_identity(uuid, text, text) IS 'An operator notes the id (subject, any string of at most 1000 octets) that a person has in an outside sign-in system; 22023, 23505 when it is another account''s, UM002.';
+
+CREATE FUNCTION usermgmt.unlink_identity(user_id uuid, provider text, subject text) RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.unlink_identity(uuid, text, text) IS 'An operator forgets such an id; 22023, UM002.';
+
+CREATE FUNCTION usermgmt.user_by_identity(provider text, subject text) RETURNS uuid
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.user_by_identity(text, text) IS 'The person who has this id in that sign-in system, for an operator; NULL when nobody has; 22023.';
+
+INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
+	('operator', 'function', 'link_identity'),
+	('operator', 'function', 'unlink_identity'),
+	('operator', 'function', 'user_by_identity'),
+	('operator', 'relation', 'account_identity');
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name, hidden_columns) VALUES
 	('operator', 'relation', 'account', '{password_hash}');
 

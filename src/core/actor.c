@@ -43,6 +43,7 @@ typedef struct ActorState
 	Binding connection;
 	bool has_operator_tenant;
 	pg_uuid_t operator_tenant;
+	bool setting_ended; /* by end_use() */
 } ActorState;
 
 typedef struct SavedState
@@ -58,6 +59,9 @@ static bool stale;
 static bool over; /* what the last reading found */
 static Oid signal_relation;
 static ActorReader read_session;
+static ActorWisher wish;
+static ActorReader read_setting;
+static Binding by_setting; /* unbound when the setting's token is none */
 
 /*
  * Keep the present state for the case that this nesting level aborts.
@@ -106,6 +110,7 @@ at_transaction_end(XactEvent event, void *arg)
 			return;
 	}
 	now_bound.transaction.bound = false;
+	now_bound.setting_ended = false;
 	stale = true;
 }
 
@@ -149,9 +154,12 @@ actor_init(void)
 }
 
 void
-actor_set_reader(ActorReader reader)
+actor_set_reader(ActorReader reader, ActorWisher wisher,
+				 ActorReader setting_reader)
 {
 	read_session = reader;
+	wish = wisher;
+	read_setting = setting_reader;
 }
 
 static Oid
@@ -167,14 +175,32 @@ actor_signal(void)
 	CacheInvalidateRelcacheByRelid(signal_table());
 }
 
+/*
+ * The binding that counts, or NULL; one that is not bound stands for a setting
+ * whose token is none.
+ */
 static Binding *
 current_binding(void)
 {
+	ActorWish wished;
+
 	if (now_bound.transaction.bound)
 		return &now_bound.transaction;
 	if (now_bound.connection.bound)
 		return &now_bound.connection;
-	return NULL;
+	wished = wish();
+	if (wished == WISH_NONE || now_bound.setting_ended)
+		return NULL;
+	if (wished == WISH_NEW)
+	{
+		signal_relation = signal_table();
+		stale = false;
+		over = true;
+		by_setting.bound = false;
+		by_setting.bound = read_setting(&by_setting.actor);
+		over = !by_setting.bound;
+	}
+	return &by_setting;
 }
 
 void
@@ -193,11 +219,20 @@ actor_bind(const Actor *actor, ActorScope scope)
 }
 
 void
+actor_rebind(const Actor *actor)
+{
+	actor_bind(actor, now_bound.connection.bound && !now_bound.transaction.bound
+						  ? ACTOR_CONNECTION
+						  : ACTOR_TRANSACTION);
+}
+
+void
 actor_unbind(void)
 {
 	save_state();
 	now_bound.transaction.bound = false;
 	now_bound.connection.bound = false;
+	now_bound.setting_ended = true;
 }
 
 const Actor *
@@ -205,13 +240,13 @@ actor_bound(void)
 {
 	Binding *binding = current_binding();
 
-	return binding != NULL ? &binding->actor : NULL;
+	return binding != NULL && binding->bound ? &binding->actor : NULL;
 }
 
 bool
 actor_is_bound(void)
 {
-	return actor_bound() != NULL;
+	return current_binding() != NULL;
 }
 
 /*
@@ -243,9 +278,9 @@ actor_current(void)
 	if (binding == NULL || InSecurityRestrictedOperation())
 		return NULL;
 	AcceptInvalidationMessages();
-	if (stale)
+	if (stale && binding->bound)
 		reread(binding);
-	if (over || GetCurrentTimestamp() >= binding->actor.expires_at)
+	if (over || GetCurrentTimestamp() >= binding->actor.ends_at)
 		return NULL;
 	return &binding->actor;
 }

@@ -1,8 +1,9 @@
 /*
  * actor.h: who is acting, held in the memory of the backend.
  *
- * The acting user is set only by a verified session token; no setting, role
- * or SQL can forge it. A rollback, also to a savepoint, restores what was
+ * The acting user is set only by a verified session token, given to
+ * use_session() or in the setting usermgmt.session_token; no role and no SQL
+ * can forge it. A rollback, also to a savepoint, restores what was
  * bound before. When a session, membership or tenant changes anywhere, the
  * actor is read anew before its next use (actor_signal).
  */
@@ -22,6 +23,10 @@ typedef struct Actor
 	pg_uuid_t user_id;
 	MemberRole role;
 	TimestampTz expires_at;
+	TimestampTz ends_at; /* the earlier of that and of the idle limit */
+	TimestampTz last_used_at;
+	int32 idle_seconds; /* 0: no idle limit */
+	unsigned char token_hash[32];
 	char email[ADDRESS_MAX + 1];
 	char ip[48];
 } Actor;
@@ -35,14 +40,29 @@ typedef enum ActorScope
 /* Reads the actor's session as it is now; false when it is over. */
 typedef bool (*ActorReader)(Actor *actor);
 
-/* The session room installs its reader when the library is loaded. */
-extern void actor_set_reader(ActorReader reader);
+/* What the setting usermgmt.session_token asks for. */
+typedef enum ActorWish
+{
+	WISH_NONE,	/* it is empty, or was set in another transaction */
+	WISH_KNOWN, /* the same as at the last look */
+	WISH_NEW	/* look at the token */
+} ActorWish;
+typedef ActorWish (*ActorWisher)(void);
+
+/* The session room installs, when the library is loaded, how to read a bound
+ * session anew, what the setting asks for, and how to read its session. */
+extern void actor_set_reader(ActorReader reader, ActorWisher wisher,
+							 ActorReader setting_reader);
 
 /* Registers the callbacks; called once, when the library is loaded. */
 extern void actor_init(void);
 
 extern void actor_bind(const Actor *actor, ActorScope scope);
 extern void actor_unbind(void);
+
+/* The bound session's person goes on as this actor (of the same session); a
+ * rollback undoes it. */
+extern void actor_rebind(const Actor *actor);
 
 /* The acting user, checked as described above; NULL when nobody is bound, the
  * session is over, or a maintenance command runs other people's functions. */

@@ -7,6 +7,7 @@
 #include "sodium.h"
 
 #include "fmgr.h"
+#include "utils/guc.h"
 
 #include "account/account.h"
 #include "audit/audit.h"
@@ -43,4 +44,5 @@ _PG_init(void)
 	workspace_init();
 	member_init();
 	invitation_init();
+	MarkGUCPrefixReserved("usermgmt"); /* drops what nobody has defined */
 }

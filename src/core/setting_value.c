@@ -62,7 +62,9 @@ setting_parse_seconds(const char *value)
 static int
 parse_seconds(TenantSetting setting, const char *value)
 {
-	double total = setting_parse_seconds(value);
+	double total = setting_least(setting) == 0 && strcmp(value, "off") == 0
+					   ? 0
+					   : setting_parse_seconds(value);
 
 	if (total < setting_least(setting) || total > SECONDS_MAX)
 		refuse_value(setting,

@@ -57,6 +57,8 @@ static SettingRow tenant_settings_table[SETTING_COUNT] = {
 		"How long a password-reset link can be used."},
 	[SETTING_SESSION_TTL] = {"session_ttl", SECONDS, 8 * HOUR, 1, NULL,
 		"How long a session lives at most."},
+	[SETTING_SESSION_IDLE_TTL] = {"session_idle_ttl", SECONDS, 0, 0, NULL,
+		"How long a session lives without being used; 0 is no such limit."},
 	[SETTING_RESEND_COOLDOWN] = {"resend_cooldown", SECONDS, 10 * MINUTE, 0, NULL,
 		"How long after a mail the same one can not be asked for again."},
 	[SETTING_INACTIVE_AFTER] = {"inactive_after", SECONDS, 30 * DAY, 1, NULL,
@@ -343,5 +345,4 @@ settings_define(void)
 		"Schema and name of a SECURITY DEFINER function that takes the id and "
 		"returns an integer from 0 to 100. Empty uses the built-in formula.",
 		&workspace_health_function, "", PGC_SUSET, 0, NULL, NULL, NULL);
-	MarkGUCPrefixReserved("usermgmt");
 }

@@ -56,14 +56,15 @@ SPI_QUERY(preview,
 		  " WHEN i.expires_at <= $4 THEN 'expired' ELSE 'pending' END"
 		  " AS status, i.expires_at, EXISTS (SELECT FROM usermgmt.account AS e"
 		  " WHERE e.canonical_email = i.canonical_email"
-		  " AND e.closed_at IS NULL) AS account_exists"
+		  " AND e.closed_at IS NULL"
+		  " AND (e.verified_at IS NOT NULL OR NOT $5)) AS account_exists"
 		  " FROM usermgmt.invitation AS i"
 		  " JOIN usermgmt.tenant AS t ON t.tenant_id = i.tenant_id"
 		  " LEFT JOIN usermgmt.account AS a ON a.user_id = i.invited_by"
 		  " LEFT JOIN usermgmt.membership AS m ON m.tenant_id = i.tenant_id"
 		  " AND m.user_id = i.invited_by"
 		  " WHERE i.invitation_id = $1 AND i.tenant_id = $2",
-		  UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID);
+		  UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID, BOOLOID);
 
 /* An invitation that a genuine token names. */
 typedef struct Invitation
@@ -144,7 +145,8 @@ preview_invitation_body(PG_FUNCTION_ARGS)
 	token = token_argument(fcinfo);
 	if (spi_latest(preview, ARG_UUID(token.object_id),
 				   ARG_UUID(token.tenant_id), ARG_INT(token.generation),
-				   ARG_TIME(GetCurrentTimestamp())) == 0)
+				   ARG_TIME(GetCurrentTimestamp()),
+				   ARG_BOOL(token.purpose == LINK_INVITATION)) == 0)
 		refuse_token();
 	return spi_finish_with_row(fcinfo);
 }
@@ -162,8 +164,7 @@ preview_invitation(PG_FUNCTION_ARGS)
 static bool
 settle_account(const Invitation *invitation, const char *name, Joiner *joiner)
 {
-	switch (joiner_settle(joiner, name != NULL ? name : invitation->name,
-						  invitation->token.purpose == LINK_INVITATION))
+	switch (joiner_settle(joiner, name != NULL ? name : invitation->name))
 	{
 		case JOINER_SETTLED:
 			return true;
@@ -247,6 +248,7 @@ accept_invitation_body(PG_FUNCTION_ARGS)
 	tenant_require_open(&tenant);
 	password = password_argument(fcinfo, 1);
 	joiner.address = &invitation.address;
+	joiner.mailbox_proven = token.purpose == LINK_INVITATION;
 	proven = joiner_prove(&joiner, invitation.name, &tenant, &password, &start);
 	password_wipe(&password);
 	if (!proven)
@@ -256,6 +258,7 @@ accept_invitation_body(PG_FUNCTION_ARGS)
 				 ? tenant_lock(&token.tenant_id)
 				 : tenant_lock_shared(&token.tenant_id);
 	tenant_require_open(&tenant);
+	seat_lock(&token.tenant_id);
 	operation.tenant_id = &token.tenant_id;
 	operation.user_email = invitation.address.typed;
 	operation.user_id = joiner.known ? &joiner.account.user_id : NULL;
@@ -294,6 +297,7 @@ decline_invitation_body(PG_FUNCTION_ARGS)
 	SPI_connect();
 	begin_writing(fcinfo);
 	token = token_argument(fcinfo);
+	seat_lock(&token.tenant_id);
 	audit_operation(&(AuditOperation){.tenant_id = &token.tenant_id});
 	if (spi_run(decline_pending, ARG_UUID(token.object_id),
 				ARG_UUID(token.tenant_id), ARG_INT(token.generation),

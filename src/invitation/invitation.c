@@ -52,7 +52,7 @@ SPI_QUERY(set_pending_role,
 		  " invited_by_email = CASE WHEN $4 THEN $6"
 		  " ELSE invited_by_email END WHERE invitation_id = $1"
 		  " AND tenant_id = $2 AND state = 'pending'"
-		  " RETURNING email, name, expires_at",
+		  " RETURNING email, name, expires_at, queued_at",
 		  UUIDOID, UUIDOID, TEXTOID, BOOLOID, UUIDOID, TEXTOID);
 /* An update, so that an acceptance with an older snapshot gives way. */
 SPI_QUERY(touch_pending,
@@ -122,6 +122,7 @@ InvitationChange
 invitation_begin_change(FunctionCallInfo fcinfo)
 {
 	InvitationChange change = {.caller = caller_require(ROLE_ADMIN)};
+	Tenant tenant;
 	SpiRow row;
 
 	if (PG_ARGISNULL(0))
@@ -129,6 +130,9 @@ invitation_begin_change(FunctionCallInfo fcinfo)
 	change.invitation_id = *PG_GETARG_UUID_P(0);
 	SPI_connect();
 	begin_writing(fcinfo);
+	tenant = tenant_read(&change.caller.tenant_id);
+	seat_prepare(&tenant);
+	seat_lock(&change.caller.tenant_id);
 	caller_lock(&change.caller, ROLE_ADMIN);
 	if (spi_latest(find_invitation, ARG_UUID(change.invitation_id),
 				   ARG_UUID(change.caller.tenant_id)) == 0)
@@ -175,13 +179,26 @@ refuse_so_soon(int64 wait)
  * Queue the mail that the row of the last statement asks for.
  */
 static void
-put_mail_again(const InvitationChange *change, TimestampTz now)
+put_mail_again(const InvitationChange *change, SpiRow row, TimestampTz due_at)
 {
-	SpiRow row = spi_row(0);
-
 	invitation_put_mail(&change->caller.tenant_id, &change->invitation_id,
 						row_text(row, "email"), row_text_or_null(row, "name"),
-						now, row_time(row, "expires_at"));
+						due_at, row_time(row, "expires_at"));
+}
+
+/*
+ * The mails that still wait have a link that is void now: one with the new
+ * link takes their place, when they were due, unless nobody could use it.
+ */
+static void
+replace_mails(const InvitationChange *change, SpiRow row)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	outbox_cancel_subject(&change->caller.tenant_id, &change->invitation_id,
+						  "a link was made anew");
+	if (row_time(row, "expires_at") > now)
+		put_mail_again(change, row, Max(now, row_time(row, "queued_at")));
 }
 
 static Datum
@@ -208,7 +225,6 @@ resend_invitation(PG_FUNCTION_ARGS)
 		setting_on(SETTING_RESEND_KEEPS_OLD_LINKS, tenant.settings);
 
 	invitation_require_enabled(&tenant);
-	seat_prepare(&tenant);
 	if (spi_run(resend_pending, ARG_UUID(change.invitation_id),
 				ARG_UUID(change.caller.tenant_id), ARG_TIME(now),
 				ARG_TIME(fresh), ARG_BOOL(extend), ARG_BOOL(!keeps_links),
@@ -219,7 +235,7 @@ resend_invitation(PG_FUNCTION_ARGS)
 		invitation_refuse_change(&change);
 		refuse_so_soon(row_time(spi_row(0), "queued_at") - cool);
 	}
-	put_mail_again(&change, now);
+	put_mail_again(&change, spi_row(0), now);
 	return show(fcinfo, &change);
 }
 
@@ -270,7 +286,7 @@ change_invitation_role(PG_FUNCTION_ARGS)
 		elog(ERROR, "the invitation could not be changed");
 	}
 	if (role == ROLE_OWNER && change.role != ROLE_OWNER)
-		put_mail_again(&change, GetCurrentTimestamp());
+		replace_mails(&change, spi_row(0));
 	return show(fcinfo, &change);
 }
 

@@ -253,7 +253,7 @@ CREATE FUNCTION usermgmt.accept_invitation(token text, password text DEFAULT NUL
 	RETURNS usermgmt.session_start
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.accept_invitation(text, text, text, text, text) IS 'Joins the tenant by a mailed link, once: a new person chooses a password, a known one gives the account''s or has a session bound; UM010 to UM014, UM021, UM022, UM032, UM041.';
+COMMENT ON FUNCTION usermgmt.accept_invitation(text, text, text, text, text) IS 'Joins the tenant by a mailed link, once: a new person chooses a password, a known one gives the account''s or has a session bound; an account whose address nobody had proven is taken over; UM010 to UM014, UM021, UM022, UM032, UM041.';
 
 CREATE FUNCTION usermgmt.invitation_json(invitation_id uuid) RETURNS jsonb
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

@@ -157,18 +157,28 @@ refuse_second(void)
 					errhint("Resend it with usermgmt.resend_invitation().")));
 }
 
+static void
+refuse_if_member(const pg_uuid_t *tenant_id, const Address *address)
+{
+	Account account;
+
+	if (account_find(address, &account) &&
+		membership_exists(tenant_id, &account.user_id))
+		refuse_member();
+}
+
 /*
- * The caller's own membership is locked, and the role was checked. The person
- * may have joined while the insertion waited, so members are refused after it.
+ * The person may join while the insertion waits, so members are refused once
+ * more after it.
  */
 pg_uuid_t
 invitation_put(const Caller *caller, const Tenant *tenant, const Offer *offer)
 {
 	pg_uuid_t invitation_id = uuid_make(offer->created_at);
 	const Actor *actor = caller->actor;
-	Account account;
 
 	tenant_require_domain(tenant, &offer->address);
+	refuse_if_member(&caller->tenant_id, &offer->address);
 	if (spi_run(insert_invitation, ARG_UUID(invitation_id),
 				ARG_UUID(caller->tenant_id), ARG_TEXT(offer->address.typed),
 				ARG_TEXT(offer->address.canonical), ARG_TEXT(offer->name),
@@ -178,9 +188,7 @@ invitation_put(const Caller *caller, const Tenant *tenant, const Offer *offer)
 				ARG_TIME(offer->created_at), ARG_TIME(offer->send_at),
 				ARG_TIME(offer->expires_at)) == 0)
 		refuse_second();
-	if (account_find(&offer->address, &account) &&
-		membership_exists(&caller->tenant_id, &account.user_id))
-		refuse_member();
+	refuse_if_member(&caller->tenant_id, &offer->address);
 	if (offer->places != NIL)
 		invitation_set_places(&caller->tenant_id, &invitation_id,
 							  offer->places);
@@ -212,6 +220,7 @@ invite_user(PG_FUNCTION_ARGS)
 	tenant = tenant_read(&caller.tenant_id);
 	invitation_require_enabled(&tenant);
 	seat_prepare(&tenant);
+	seat_lock(&caller.tenant_id);
 	offer.places = workspace_places_argument(fcinfo, 2, &caller.tenant_id);
 	offer.expires_at = expiry_argument(fcinfo, 4, &tenant, offer.send_at);
 	caller_lock(&caller, ROLE_ADMIN);

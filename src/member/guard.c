@@ -5,10 +5,9 @@
  * The tenant's owner_count is changed by one conditional UPDATE, which holds
  * at every isolation level where counting the rows does not. Exactly one owner
  * is the primary one: when that person stops being an active owner, the
- * longest-standing other one takes over. An active member holds a seat.
- * Whoever loses access loses every
- * session and open link of the tenant in the same statement, and whoever
- *belongs to no tenant any more has no account any more.
+ * longest-standing other one takes over. An active member holds a seat. Whoever
+ * loses access loses every session and open link of the tenant in the same
+ * statement, and whoever belongs to no tenant any more has no account any more.
  */
 #include "postgres.h"
 

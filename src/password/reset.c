@@ -53,8 +53,8 @@ refuse_reset(const char *state, TimestampTz expires_at)
 						errhint("Ask for a new one."), errhidestmt(true)));
 	if (strcmp(state, "cancelled") == 0)
 		ereport(ERROR, (errcode(ERRCODE_UM_NOT_ACTIVE),
-						errmsg("the link was cancelled when the person was "
-							   "deactivated"),
+						errmsg("the link was cancelled when the person lost "
+							   "access"),
 						errhidestmt(true)));
 	if (strcmp(state, "superseded") == 0)
 		ereport(ERROR, (errcode(ERRCODE_UM_TOKEN_SUPERSEDED),

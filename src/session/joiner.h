@@ -11,18 +11,23 @@
  * proven by a bound session or the account's password. */
 typedef struct Joiner
 {
-	const Address *address; /* set by the caller */
+	const Address *address; /* set by the caller, as is the next */
+	bool mailbox_proven;	/* by following a link mailed to the address */
 	bool known;
 	Account account;
-	char *hash;		/* of a new person */
+	char *hash;		/* of a new person, or one who takes an account over */
 	char *rehashed; /* of a known one, at a raised cost */
 	bool proven_by_password;
 	bool proven_by_session;
+	bool takes_over; /* an account whose address nobody had proven */
 } Joiner;
 
 /* Proves a known person, or hashes a new person's password; false when
- * start->outcome refuses. name and tenant (or NULL) give the words that a
- * password must not be. Call it while no row lock is held. */
+ * start->outcome refuses. An account whose address was never proven belongs to
+ * whoever proves the mailbox: with another password than the account's it is
+ * taken over, so that nobody can squat on an address. name and tenant (or NULL)
+ * give the words that a password must not be. Call it while no row lock is
+ * held. */
 extern bool joiner_prove(Joiner *joiner, const char *name, const Tenant *tenant,
 						 const Password *password, SessionStart *start);
 
@@ -33,10 +38,9 @@ typedef enum JoinerResult
 	JOINER_TAKEN	/* the address, by somebody who was quicker */
 } JoinerResult;
 
-/* Locks the known account, or makes the new one, whose address is verified or
- * not; joiner->account is valid when settled. */
-extern JoinerResult joiner_settle(Joiner *joiner, const char *name,
-								  bool verified);
+/* Locks the known account, or makes the new one; a proven mailbox makes its
+ * address a verified one. joiner->account is valid when settled. */
+extern JoinerResult joiner_settle(Joiner *joiner, const char *name);
 
 /* Raises 40001: somebody was quicker. */
 extern void joiner_refuse_taken(void) pg_attribute_noreturn();

@@ -43,12 +43,24 @@ same_text(Datum value, const char *expected)
 }
 
 /*
+ * When the session ends unless it is used: by its expiry, or by being idle.
+ */
+TimestampTz
+session_end(const Actor *actor)
+{
+	if (actor->idle_seconds == 0)
+		return actor->expires_at;
+	return Min(actor->expires_at,
+			   actor->last_used_at + actor->idle_seconds * USECS_PER_SEC);
+}
+
+/*
  * Take the actor from the row, if the session is open and the hash fits.
  */
 static bool
 read_row(TupleTableSlot *slot, const unsigned char *hash, Actor *actor)
 {
-	bool nulls[7];
+	bool nulls[9];
 	Datum stored = column(slot, "token_hash", &nulls[0]);
 	Datum state = column(slot, "state", &nulls[1]);
 	Datum expires_at = column(slot, "expires_at", &nulls[2]);
@@ -56,16 +68,22 @@ read_row(TupleTableSlot *slot, const unsigned char *hash, Actor *actor)
 	Datum role = column(slot, "role", &nulls[4]);
 	Datum email = column(slot, "email", &nulls[5]);
 	Datum ip = column(slot, "ip", &nulls[6]);
+	Datum last_used_at = column(slot, "last_used_at", &nulls[7]);
+	Datum idle_seconds = column(slot, "idle_seconds", &nulls[8]);
 
 	for (int i = 0; i < 6; i++)
 		if (nulls[i])
 			return false;
+	memcpy(actor->token_hash, VARDATA_ANY(DatumGetByteaPP(stored)),
+		   TOKEN_HASH_SIZE);
 	if (hash != NULL &&
-		sodium_memcmp(hash, VARDATA_ANY(DatumGetByteaPP(stored)),
-					  TOKEN_HASH_SIZE) != 0)
+		sodium_memcmp(hash, actor->token_hash, TOKEN_HASH_SIZE) != 0)
 		return false;
 	actor->expires_at = DatumGetTimestampTz(expires_at);
-	if (!same_text(state, "open") || actor->expires_at <= GetCurrentTimestamp())
+	actor->last_used_at = DatumGetTimestampTz(last_used_at);
+	actor->idle_seconds = nulls[8] ? 0 : DatumGetInt32(idle_seconds);
+	actor->ends_at = session_end(actor);
+	if (!same_text(state, "open") || actor->ends_at <= GetCurrentTimestamp())
 		return false;
 	actor->user_id = *DatumGetUUIDP(user_id);
 	actor->role = role_parse(TextDatumGetCString(role));

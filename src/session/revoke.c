@@ -26,6 +26,14 @@ SPI_QUERY(end_member, END_SESSIONS OF_MEMBER("$3", "$4"), TIMESTAMPTZOID,
 		  TEXTOID, UUIDOID, UUIDOID);
 SPI_QUERY(find_member, FIND_SESSIONS OF_MEMBER("$1", "$2") " LIMIT 1", UUIDOID,
 		  UUIDOID);
+SPI_QUERY(end_others,
+		  END_SESSIONS OF_MEMBER("$3", "$4") " AND session_id IS DISTINCT FROM"
+											 " $5",
+		  TIMESTAMPTZOID, TEXTOID, UUIDOID, UUIDOID, UUIDOID);
+SPI_QUERY(find_others,
+		  FIND_SESSIONS OF_MEMBER("$1", "$2") " AND session_id IS DISTINCT FROM"
+											  " $3 LIMIT 1",
+		  UUIDOID, UUIDOID, UUIDOID);
 SPI_QUERY(end_tenant, END_SESSIONS OF_TENANT("$3"), TIMESTAMPTZOID, TEXTOID,
 		  UUIDOID);
 SPI_QUERY(find_tenant, FIND_SESSIONS OF_TENANT("$1") " LIMIT 1", UUIDOID);
@@ -59,6 +67,19 @@ session_end_member(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
 			ARG_UUID(*user_id), ARG_UUID(*tenant_id));
 	require_none(
 		spi_latest(find_member, ARG_UUID(*user_id), ARG_UUID(*tenant_id)));
+}
+
+int32
+session_end_others(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
+				   const pg_uuid_t *kept, const char *why)
+{
+	int32 ended =
+		spi_run(end_others, ARG_TIME(GetCurrentTimestamp()), ARG_TEXT(why),
+				ARG_UUID(*user_id), ARG_UUID(*tenant_id), ARG_OPT_UUID(kept));
+
+	require_none(spi_latest(find_others, ARG_UUID(*user_id),
+							ARG_UUID(*tenant_id), ARG_OPT_UUID(kept)));
+	return ended;
 }
 
 void

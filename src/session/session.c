@@ -46,10 +46,10 @@ SPI_QUERY(enter_membership,
 SPI_QUERY(insert_session,
 		  "INSERT INTO usermgmt.session (session_id, tenant_id, user_id,"
 		  " token_hash, role, email, state, created_at, last_used_at,"
-		  " expires_at, ip, user_agent) VALUES ($1, $2, $3, $4, $5, $6, 'open',"
-		  " $7, $7, $8, $9, $10)",
+		  " expires_at, ip, user_agent, idle_seconds) VALUES ($1, $2, $3, $4,"
+		  " $5, $6, 'open', $7, $7, $8, $9, $10, nullif($11, 0))",
 		  UUIDOID, UUIDOID, UUIDOID, BYTEAOID, TEXTOID, TEXTOID, TIMESTAMPTZOID,
-		  TIMESTAMPTZOID, TEXTOID, TEXTOID);
+		  TIMESTAMPTZOID, TEXTOID, TEXTOID, INT4OID);
 SPI_QUERY(end_session,
 		  "UPDATE usermgmt.session SET state = 'ended', ended_at = $3,"
 		  " end_reason = 'logged out' WHERE session_id = $1"
@@ -171,11 +171,13 @@ session_open(const Tenant *tenant, const Account *account, const Origin *origin,
 	start->expires_at =
 		setting_after(SETTING_SESSION_TTL, tenant->settings, now);
 	start->token = session_token_make(&tenant->tenant_id, session_id, &hash);
-	spi_run(insert_session, ARG_UUID(*session_id), ARG_UUID(tenant->tenant_id),
-			ARG_UUID(account->user_id), ARG(BYTEAOID, PointerGetDatum(hash)),
-			ARG_TEXT(role_name(start->role)), ARG_TEXT(account->email),
-			ARG_TIME(now), ARG_TIME(start->expires_at), ARG_TEXT(origin->ip),
-			ARG_TEXT(origin->user_agent));
+	spi_run(
+		insert_session, ARG_UUID(*session_id), ARG_UUID(tenant->tenant_id),
+		ARG_UUID(account->user_id), ARG(BYTEAOID, PointerGetDatum(hash)),
+		ARG_TEXT(role_name(start->role)), ARG_TEXT(account->email),
+		ARG_TIME(now), ARG_TIME(start->expires_at), ARG_TEXT(origin->ip),
+		ARG_TEXT(origin->user_agent),
+		ARG_INT(setting_seconds(SETTING_SESSION_IDLE_TTL, tenant->settings)));
 	start->outcome = "ok";
 	start->session_id = session_id;
 	start->user_id = &account->user_id;
@@ -218,6 +220,7 @@ use_session_body(PG_FUNCTION_ARGS)
 						errhint("The session is unknown, expired or revoked; "
 								"log in again."),
 						errhidestmt(true)));
+	session_touch(&actor);
 	actor_bind(&actor, scope);
 	values[0] = UUIDPGetDatum(&actor.session_id);
 	values[1] = UUIDPGetDatum(&actor.user_id);
@@ -291,7 +294,8 @@ static bool
 reread(Actor *actor)
 {
 	Actor now;
-	bool live = session_read(&actor->session_id, &actor->tenant_id, NULL, &now);
+	bool live = session_read(&actor->session_id, &actor->tenant_id,
+							 actor->token_hash, &now);
 
 	if (live)
 		*actor = now;
@@ -301,7 +305,8 @@ reread(Actor *actor)
 void
 session_init(void)
 {
-	actor_set_reader(reread);
+	actor_set_reader(reread, session_setting_wish, session_setting_read);
+	session_setting_define();
 	audit_register("session", session_action);
 	maintenance_register("sessions_purged", &purge_sessions);
 	maintenance_register("throttles_purged", &purge_throttles);

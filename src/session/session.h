@@ -42,6 +42,21 @@ extern Datum session_start_result(FunctionCallInfo fcinfo, SessionStart *start);
 extern bool session_open(const Tenant *tenant, const Account *account,
 						 const Origin *origin, SessionStart *start);
 
+/* Moves last use of the actor's session, and with it the idle limit, where the
+ * last time was a minute ago (or half the idle limit) and the transaction may
+ * write. */
+extern void session_touch(Actor *actor);
+
+/* When the actor's session ends unless it is used. */
+extern TimestampTz session_end(const Actor *actor);
+
+/* Declares the setting usermgmt.session_token. */
+extern void session_setting_define(void);
+
+/* What the setting asks for, and its session. */
+extern ActorWish session_setting_wish(void);
+extern bool session_setting_read(Actor *actor);
+
 /* Reads the session of this id as it is now, whatever the transaction's
  * snapshot: false when it is unknown, over or expired. The hash may be NULL;
  * otherwise the token's hash must match. */

@@ -32,14 +32,14 @@ require_sign_up(void)
  */
 static void
 enter_new_tenant(const pg_uuid_t *tenant_id, const char *slug,
-				 const char *tenant_name, Joiner *joiner, SessionStart *start)
+				 const char *tenant_name, Joiner *joiner, const Origin *origin,
+				 SessionStart *start)
 {
 	Tenant *tenant = palloc(sizeof(Tenant));
-	Origin nowhere = {0};
 
 	*tenant = tenant_found(tenant_id, slug, tenant_name,
 						   &joiner->account.user_id, true);
-	session_open(tenant, &joiner->account, &nowhere, start);
+	session_open(tenant, &joiner->account, origin, start);
 	password_mail("welcome", tenant, &joiner->account, &joiner->account.user_id,
 				  0);
 }
@@ -53,10 +53,12 @@ sign_up_body(PG_FUNCTION_ARGS)
 	Address address = address_require(argument_text(fcinfo, 2), "email");
 	char *name = plain_text(argument_text(fcinfo, 4), "name", 200, false);
 	Joiner *joiner = palloc0(sizeof(Joiner));
+	Origin origin = origin_arguments(fcinfo, 5, 6);
+	Tenant named = {.slug = slug, .name = tenant_name};
 	SessionStart start = {0};
 	pg_uuid_t tenant_id = uuid_make(GetCurrentTimestamp());
-	AuditOperation operation = {.tenant_id = &tenant_id,
-								.user_email = address.typed};
+	AuditOperation operation = {
+		.tenant_id = &tenant_id, .user_email = address.typed, .ip = origin.ip};
 	pg_uuid_t taken;
 	Password password;
 	bool proven;
@@ -68,17 +70,18 @@ sign_up_body(PG_FUNCTION_ARGS)
 		refuse_slug();
 	joiner->address = &address;
 	password = password_argument(fcinfo, 3);
-	proven = joiner_prove(joiner, name, NULL, &password, &start);
+	proven = joiner_prove(joiner, name, &named, &password, &start);
 	password_wipe(&password);
 	if (!proven)
 		return session_start_result(fcinfo, &start);
 	audit_operation(&operation);
-	switch (joiner_settle(joiner, name, false))
+	switch (joiner_settle(joiner, name))
 	{
 		case JOINER_SETTLED:
 			operation.user_id = &joiner->account.user_id;
 			audit_operation(&operation);
-			enter_new_tenant(&tenant_id, slug, tenant_name, joiner, &start);
+			enter_new_tenant(&tenant_id, slug, tenant_name, joiner, &origin,
+							 &start);
 			break;
 		case JOINER_CHANGED:
 			start.outcome = "invalid_credentials";

@@ -10,7 +10,9 @@
  * tenant's row FOR KEY SHARE before it looks for the counters, and the first
  * count takes it FOR UPDATE, so none is missed by it.
  *
- * An expired invitation gives its seat back when somebody needs it.
+ * Functions lock the counters right after the tenant (seat_lock), so that no
+ * two of them wait for each other. An expired invitation gives its seat back
+ * when somebody needs it.
  */
 #include "postgres.h"
 
@@ -28,6 +30,10 @@ SPI_QUERY(share_key,
 		  UUIDOID);
 SPI_QUERY(lock_exclusively,
 		  "SELECT FROM usermgmt.tenant WHERE tenant_id = $1 FOR UPDATE",
+		  UUIDOID);
+SPI_QUERY(lock_counts,
+		  "SELECT FROM usermgmt.seat_count WHERE tenant_id = $1"
+		  " FOR NO KEY UPDATE",
 		  UUIDOID);
 SPI_QUERY(read_counts,
 		  "SELECT t.settings, s.members, s.invitations"
@@ -163,6 +169,12 @@ seat_prepare(const Tenant *tenant)
 		begin_counting(&tenant->tenant_id);
 }
 
+void
+seat_lock(const pg_uuid_t *tenant_id)
+{
+	spi_run(lock_counts, ARG_UUID(*tenant_id));
+}
+
 /*
  * Whether this many more still fit; fewer always do.
  */
@@ -190,8 +202,10 @@ refuse_seat(const Seats *seats)
 			 errhint("Deactivate a member, revoke an invitation, or ask "
 					 "an owner to raise seat_limit.")));
 	ereport(ERROR, (errcode(ERRCODE_UM_LIMIT_REACHED),
-					errmsg("the limit of %d open invitations is reached",
-						   seats->pending_limit),
+					errmsg_plural("the limit of %d open invitation is reached",
+								  "the limit of %d open invitations is "
+								  "reached",
+								  seats->pending_limit, seats->pending_limit),
 					errhint("Revoke an invitation, or ask an owner to raise "
 							"pending_limit.")));
 }

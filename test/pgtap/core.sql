@@ -238,7 +238,7 @@ INSERT INTO good VALUES
 	('name', $$'Good'$$), ('owner_email', $$'good@good.test'$$), ('owner_name', $$'Good'$$), ('tenant', $$'acme'$$),
 	('email', $$'good@good.test'$$), ('password', $$'a good password'$$), ('new_password', $$'a good password'$$),
 	('ip', $$'192.0.2.1'$$), ('user_agent', $$'good'$$), ('reason', $$'good'$$), ('message', $$'good'$$),
-	('workspaces', $$'{}'$$), ('metadata', $$'{}'$$), ('set_metadata.kind', $$'account'$$), ('permission', $$'manage_users'$$), ('transfer_to', 'NULL'), ('confirm', 'true'),
+	('workspaces', $$'{}'$$), ('metadata', $$'{}'$$), ('provider', $$'good'$$), ('subject', $$'good'$$), ('session_id', $$(SELECT session_id FROM usermgmt.session WHERE user_id = pg_temp.id_of('bob@acme.test') AND state = 'open' LIMIT 1)$$), ('set_metadata.kind', $$'account'$$), ('permission', $$'manage_users'$$), ('transfer_to', 'NULL'), ('confirm', 'true'),
 	('old_user_id', $$(SELECT user_id FROM usermgmt.account WHERE closed_at IS NOT NULL)$$), ('new_user_id', quote_literal(pg_temp.id_of('bob@acme.test'))), ('tenant_slug', $$'signed-up'$$), ('tenant_name', $$'Signed up'$$),
 	('expires_in', $$'1 day'$$), ('send_at', 'NULL'), ('extend', 'false'), ('scope', $$'transaction'$$),
 	('worker', $$'test'$$), ('max_messages', '1'), ('max_events', '1'), ('fence', '1'), ('reply', $$'250 ok'$$), ('permanent', 'false'),
@@ -305,14 +305,15 @@ SELECT set_eq($$SELECT function, argument, outcome FROM attempt WHERE outcome <>
 SELECT set_eq(
 	$$SELECT function, argument, kind FROM attempt WHERE outcome = 'ok' AND kind <> 'null' AND function <> 'log_in' AND function NOT LIKE 'outbox_%'$$,
 	$$SELECT f, a, 'empty' FROM (VALUES ('create_tenant', 'owner_name'), ('invite_user', 'name'), ('invite_user', 'message'), ('accept_invitation', 'name'),
-			('change_role', 'reason'), ('deactivate_user', 'reason'), ('revoke_invitation', 'reason'), ('transfer_ownership', 'reason'), ('change_invitation_role', 'reason'), ('remove_user', 'reason'), ('sign_up', 'name')) AS optional (f, a)
+			('change_role', 'reason'), ('deactivate_user', 'reason'), ('revoke_invitation', 'reason'), ('transfer_ownership', 'reason'), ('change_invitation_role', 'reason'), ('remove_user', 'reason'), ('sign_up', 'name'), ('revoke_session', 'reason'), ('revoke_user_sessions', 'reason')) AS optional (f, a)
 		UNION ALL VALUES ('update_tenant', 'branding', 'odd'), ('create_workspace', 'settings', 'odd'), ('update_workspace', 'settings', 'odd'), ('invite_users', 'message', 'empty'), ('set_metadata', 'metadata', 'odd'), ('sign_up', 'password', 'control')
 		UNION ALL SELECT f, a, unnest(ARRAY['unknown', 'zero']) FROM (VALUES ('public_id', 'id'), ('has_workspace_role', 'workspace_id'), ('workspace_facts', 'workspace_id')) AS answers (f, a)
-		UNION ALL SELECT 'accept_invitation', 'user_agent', unnest(ARRAY['empty', 'huge', 'control', 'escape'])
+		UNION ALL SELECT f, 'user_agent', unnest(ARRAY['empty', 'huge', 'control', 'escape']) FROM unnest(ARRAY['accept_invitation', 'start_session', 'sign_up']) AS f
+		UNION ALL SELECT f, 'subject', unnest(ARRAY['control', 'escape']) FROM unnest(ARRAY['link_identity', 'user_by_identity']) AS f
 		UNION ALL SELECT * FROM (VALUES ('accept_invitation', 'password', 'control'), ('reset_password', 'new_password', 'control'), 
 			('events_since', 'event_id', 'unknown'), ('events_since', 'event_id', 'zero'),
 			('events_since', 'max_events', 'negative'), ('events_since', 'max_events', 'largest')) AS harmless$$,
-	'of odd values only an empty optional text, a strange user agent, a strong password and a feed''s bounds are accepted');
+	'of odd values only an empty optional text, a strange user agent or outside id, a strong password and a feed''s bounds are accepted');
 
 DO $$ BEGIN UPDATE usermgmt.membership SET role = 'member' WHERE user_id = pg_temp.id_of('bob@acme.test'); END $$;
 SELECT results_eq($$SELECT reason, actor_user_id FROM usermgmt.audit_event WHERE action = 'user.role_changed'

@@ -132,6 +132,20 @@ SELECT is(pg_temp.state_of(format('SELECT pg_temp.act(%L, %L)', who || '@acme.te
 SELECT usermgmt.end_use() AS x \gset
 UPDATE usermgmt.tenant SET settings = '{}';
 
+-- Somebody squats on an address by signing up with it.
+SET LOCAL usermgmt.allow_sign_up = on;
+SELECT user_id AS squatted, session_token AS squatter FROM usermgmt.sign_up('squat', 'Squat', 'victim@acme.test', 'the squatters password') \gset
+SELECT usermgmt.use_tenant('acme') AS x \gset
+SELECT pg_temp.invite('victim@acme.test') AS x \gset
+SELECT pg_temp.mail_token('invitation', 'victim@acme.test') AS mailed, pg_temp.token_of(:'x') AS by_hand \gset
+SELECT is((SELECT account_exists FROM usermgmt.preview_invitation(:'mailed')) || ' ' || (SELECT account_exists FROM usermgmt.preview_invitation(:'by_hand')), 'false true', 'R9 to whoever has the mailed link, an account of an unproven address does not count');
+SELECT is(pg_temp.try(format('SELECT usermgmt.use_session(%L)', :'squatter')), 'ok', 'R9 the squatter is in');
+SELECT is((SELECT outcome FROM usermgmt.accept_invitation(:'by_hand', 'the victims password')), 'invalid_credentials', 'R9 a link copied by hand proves no mailbox');
+SELECT is((SELECT outcome || (user_id = :'squatted') FROM usermgmt.accept_invitation(:'mailed', 'the victims password')), 'oktrue', 'R9 complaint 2: who proves the mailbox takes the account over with an own password');
+SELECT is(pg_temp.try(format('SELECT usermgmt.use_session(%L)', :'squatter')) || (SELECT outcome FROM usermgmt.log_in('victim@acme.test', 'the squatters password', 'acme')), 'UM001invalid_credentials', 'R9 and the squatter is out');
+SELECT is((SELECT outcome FROM usermgmt.log_in('victim@acme.test', 'the victims password', 'acme')) || (SELECT verified_at IS NOT NULL FROM usermgmt.account WHERE user_id = :'squatted'), 'oktrue', 'R9 for good');
+SET LOCAL usermgmt.allow_sign_up = off;
+
 -- What an inviter's word is worth later.
 CREATE FUNCTION pg_temp.accepted_after(change text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

@@ -185,8 +185,8 @@ SQL
 	my $pid = ask($reader, "SELECT usermgmt.use_session('$token', 'connection') \\g /dev/null\nSELECT pg_backend_pid()");
 	ask($owner, <<'SQL');
 BEGIN;
-ALTER TABLE usermgmt.session DROP COLUMN state CASCADE;
-ALTER TABLE usermgmt.session ADD COLUMN state text NOT NULL DEFAULT 'open';
+ALTER TABLE usermgmt.session DROP COLUMN token_hash CASCADE;
+ALTER TABLE usermgmt.session ADD COLUMN token_hash bytea NOT NULL DEFAULT '\x00';
 UPDATE usermgmt.session SET last_used_at = now();
 COMMIT;
 SQL
