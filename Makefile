@@ -27,13 +27,18 @@ PG_CFLAGS += -Werror
 PG_CPPFLAGS += -DUSE_ASSERT_CHECKING
 endif
 
-EXTRA_CLEAN = $(SCRIPT) src/relay/*.o src/relay/usermgmt-relay
+EXTRA_CLEAN = $(SCRIPT) src/password/common_passwords.inc src/relay/*.o src/relay/usermgmt-relay
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 $(OBJS): $(wildcard src/*/*.h)
+
+# The list of common passwords, as the library holds it.
+src/password/common_passwords.inc: src/password/common_passwords.txt src/password/common_passwords.awk
+	LC_ALL=C awk -f $(srcdir)/src/password/common_passwords.awk $< > $@
+src/password/common.o: src/password/common_passwords.inc
 
 # One file each, in order; \quit keeps psql from running the script directly.
 $(SCRIPT): $(ROOMS:%=src/%/*.sql) Makefile usermgmt.control

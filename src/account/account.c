@@ -12,6 +12,7 @@
 #include "core/errors.h"
 #include "core/transition.h"
 #include "core/uuid.h"
+#include "core/within.h"
 #include "session/revoke.h"
 
 #define ACCOUNT_COLUMNS                                                        \
@@ -39,9 +40,10 @@ SPI_QUERY(lock_unchanged,
 		  UUIDOID, INT4OID, TEXTOID);
 SPI_QUERY(set_password,
 		  "UPDATE usermgmt.account SET password_hash = $2,"
-		  " password_version = password_version + 1,"
-		  " verified_at = coalesce(verified_at, $3) WHERE user_id = $1",
-		  UUIDOID, TEXTOID, TIMESTAMPTZOID);
+		  " password_version = password_version + 1, password_changed_at = $3,"
+		  " verified_at = CASE WHEN $4 THEN coalesce(verified_at, $3)"
+		  " ELSE verified_at END WHERE user_id = $1",
+		  UUIDOID, TEXTOID, TIMESTAMPTZOID, BOOLOID);
 SPI_QUERY(set_verified,
 		  "UPDATE usermgmt.account SET verified_at = $2 WHERE user_id = $1"
 		  " AND verified_at IS NULL",
@@ -69,6 +71,8 @@ SPI_QUERY(find_misnamed,
 		  " WHERE user_id = $1 AND state = 'open' AND email <> $2 LIMIT 1",
 		  UUIDOID, TEXTOID);
 
+static Within keeping; /* the session that account_change_password() keeps */
+static pg_uuid_t kept_session;
 static bool rehashing; /* account_lock_unchanged() is at work */
 
 static bool
@@ -179,7 +183,18 @@ void
 account_set_password(const pg_uuid_t *user_id, const char *password_hash)
 {
 	spi_run(set_password, ARG_UUID(*user_id), ARG_TEXT(password_hash),
-			ARG_TIME(GetCurrentTimestamp()));
+			ARG_TIME(GetCurrentTimestamp()), ARG_BOOL(true));
+}
+
+void
+account_change_password(const pg_uuid_t *user_id, const char *password_hash,
+						const pg_uuid_t *kept)
+{
+	kept_session = *kept;
+	within_begin(&keeping);
+	spi_run(set_password, ARG_UUID(*user_id), ARG_TEXT(password_hash),
+			ARG_TIME(GetCurrentTimestamp()), ARG_BOOL(false));
+	within_end(&keeping);
 }
 
 void
@@ -280,9 +295,11 @@ account_changed(PG_FUNCTION_ARGS)
 	SPI_connect();
 	if (row_int(before, "password_version") !=
 		row_int(after, "password_version"))
-		session_end_person(&user_id, "password changed");
+		session_end_person(&user_id,
+						   within_holds(&keeping) ? &kept_session : NULL,
+						   "password changed");
 	if (!row_is_null(after, "closed_at") && row_is_null(before, "closed_at"))
-		session_end_person(&user_id, "account closed");
+		session_end_person(&user_id, NULL, "account closed");
 	if (strcmp(row_text(before, "email"), row_text(after, "email")) != 0)
 		rename_all(&user_id, row_text(after, "email"));
 	SPI_finish();

@@ -55,6 +55,12 @@ extern void account_set_verified(const pg_uuid_t *user_id);
 extern void account_set_password(const pg_uuid_t *user_id,
 								 const char *password_hash);
 
+/* As account_set_password(), for a person who proved the present one: the
+ * address is as verified as it was, and the one session goes on. */
+extern void account_change_password(const pg_uuid_t *user_id,
+									const char *password_hash,
+									const pg_uuid_t *kept);
+
 extern void account_init(void);
 
 #endif

@@ -6,6 +6,7 @@ CREATE TABLE usermgmt.account (
 	name text,
 	password_hash text,
 	password_version integer NOT NULL DEFAULT 0,
+	password_changed_at timestamptz,
 	metadata jsonb NOT NULL DEFAULT '{}',
 	created_at timestamptz NOT NULL DEFAULT now(),
 	verified_at timestamptz,
@@ -17,7 +18,7 @@ CREATE TABLE usermgmt.account (
 );
 COMMENT ON TABLE usermgmt.account IS 'People, each once however many tenants they belong to; email is as typed, canonical_email is what is compared, verified_at is when a link mailed to it was first followed; a closed one keeps its id for the trail, and successor_id names the account that its records were handed to.';
 CREATE UNIQUE INDEX one_account_per_address ON usermgmt.account (canonical_email) WHERE closed_at IS NULL;
-SELECT usermgmt.audit_attach('usermgmt.account', '{account,user_id,subject:email,hide:password_hash,ignore:canonical_email}');
+SELECT usermgmt.audit_attach('usermgmt.account', '{account,user_id,subject:email,hide:password_hash,ignore:password_changed_at,ignore:canonical_email}');
 
 CREATE TRIGGER address BEFORE INSERT OR UPDATE OF email, canonical_email ON usermgmt.account
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.address_guard();

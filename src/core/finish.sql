@@ -1,7 +1,7 @@
 -- Nobody but the owner may do anything until grant_access() says so, whatever
 -- PUBLIC or the database's default privileges give to new objects.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA usermgmt FROM PUBLIC;
-REVOKE ALL ON TYPE usermgmt.outbox_message, usermgmt.session_context, usermgmt.session_start, usermgmt.workspace_facts, usermgmt.removal_preview, usermgmt.removal, usermgmt.invitation_preview FROM PUBLIC;
+REVOKE ALL ON TYPE usermgmt.outbox_message, usermgmt.session_context, usermgmt.session_start, usermgmt.password_reset_preview, usermgmt.workspace_facts, usermgmt.removal_preview, usermgmt.removal, usermgmt.invitation_preview FROM PUBLIC;
 SELECT usermgmt.revoke_everything();
 DROP FUNCTION usermgmt.revoke_everything();
 

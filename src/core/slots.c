@@ -64,13 +64,20 @@ take_free_slot(LOCKTAG *slot)
 	return false;
 }
 
-bool
-hash_slot_try(LOCKTAG *slot)
+static bool
+take_this_slot(LOCKTAG *slot)
+{
+	return LockAcquire(slot, ExclusiveLock, false, true) !=
+		   LOCKACQUIRE_NOT_AVAIL;
+}
+
+static bool
+wait_for(bool (*take)(LOCKTAG *slot), LOCKTAG *slot)
 {
 	TimestampTz begin = GetCurrentTimestamp();
 	long pause = FIRST_PAUSE;
 
-	while (!take_free_slot(slot))
+	while (!take(slot))
 	{
 		if (TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), hash_wait))
 			return false;
@@ -82,6 +89,20 @@ hash_slot_try(LOCKTAG *slot)
 		pause = Min(pause + FIRST_PAUSE, LONGEST_PAUSE);
 	}
 	return true;
+}
+
+bool
+hash_slot_try(LOCKTAG *slot)
+{
+	return wait_for(take_free_slot, slot);
+}
+
+bool
+login_slot_try(uint64 number)
+{
+	LOCKTAG slot = slot_tag(SLOT_LOGIN, number, false);
+
+	return wait_for(take_this_slot, &slot);
 }
 
 LOCKTAG

@@ -15,6 +15,7 @@ typedef enum SlotClass
 	SLOT_HASH = 1,	  /* one per password hash that may run */
 	SLOT_RELAY_IDLE,  /* shared by relays that sleep */
 	SLOT_RELAY_ALIVE, /* one per relay connection */
+	SLOT_LOGIN		  /* one per address that is being guessed at */
 } SlotClass;
 
 /* The lock of this class and number in the present database; hash slots are
@@ -31,5 +32,9 @@ extern void hash_slot_release(const LOCKTAG *slot);
 
 /* As hash_slot_take(), but false instead of UM022. */
 extern bool hash_slot_try(LOCKTAG *slot);
+
+/* Takes the lock of this number until the end of the transaction, waiting
+ * interruptibly up to hash_wait; false when it did not come free. */
+extern bool login_slot_try(uint64 number);
 
 #endif

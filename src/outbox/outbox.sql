@@ -311,12 +311,12 @@ If you did not ask for this, you can ignore this mail: your password stays as it
 'Your password was changed',
 'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
 
-the password of your account {{recipient}} was changed on {{changed_at}}, and you were signed out everywhere.
+the password of your account {{recipient}} was changed on {{changed_at}}, and you were signed out everywhere else.
 
 If that was not you, ask for a new password at once at {{base_url}} and tell an administrator of {{tenant_name}}.
 ',
 '<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
-<p>the password of your account {{recipient}} was changed on {{changed_at}}, and you were signed out everywhere.</p>
+<p>the password of your account {{recipient}} was changed on {{changed_at}}, and you were signed out everywhere else.</p>
 <p>If that was not you, ask for a new password at once at {{base_url}} and tell an administrator of {{tenant_name}}.</p>
 '),
 ('role_changed', 'en', true,

@@ -124,6 +124,9 @@ password_check(const Password *password, const char *email, const char *name,
 		reject("It must not be the tenant's name.");
 	if (is_word(password, "usermgmt", strlen("usermgmt")))
 		reject("It must not be the product's name.");
+	if (password_is_common(password))
+		reject("It must not be one of the common passwords, which are tried "
+			   "first.");
 }
 
 /*

@@ -26,6 +26,9 @@ extern void password_wipe(Password *password);
 extern void password_check(const Password *password, const char *email,
 						   const char *name, const Tenant *tenant);
 
+/* Whether it is on the shipped list of common ones, in any case of letters. */
+extern bool password_is_common(const Password *password);
+
 /* The hash to store; takes a hash slot, or raises UM022. Call it while no row
  * lock is held. */
 extern char *password_hash(const Password *password);
@@ -63,6 +66,9 @@ extern void password_welcome(const Tenant *tenant, const Account *account);
 extern void password_mail(const char *kind, const Tenant *tenant,
 						  const Account *account, const pg_uuid_t *subject_id,
 						  TimestampTz expires_at);
+
+/* Voids the person's open links of every tenant, and their mails. */
+extern void password_reset_void(const pg_uuid_t *user_id, const char *why);
 
 /* Cancels the person's open links of this tenant, and their mails. */
 extern void password_reset_cancel(const pg_uuid_t *tenant_id,

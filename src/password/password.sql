@@ -45,9 +45,28 @@ CREATE FUNCTION usermgmt.reset_password(token text, new_password text) RETURNS v
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.reset_password(text, text) IS 'Sets the password by a mailed link, once, and ends every session of the person; UM010, UM011, UM012, UM014, UM021, UM022, UM037.';
 
+CREATE TYPE usermgmt.password_reset_preview AS (
+	email text,
+	status text,
+	expires_at timestamptz
+);
+COMMENT ON TYPE usermgmt.password_reset_preview IS 'Whose password a link sets, and whether it still works: pending, used, superseded, cancelled or expired.';
+
+CREATE FUNCTION usermgmt.preview_password_reset(token text) RETURNS usermgmt.password_reset_preview
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.preview_password_reset(text) IS 'Whose password a link sets and whether it still works; consumes and writes nothing; UM010.';
+
+CREATE FUNCTION usermgmt.change_password(current_password text, new_password text) RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.change_password(text, text) IS 'The acting user chooses a new password with the present one; every other session and open reset link of the person ends; UM001, UM020, UM021, UM022.';
+
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('application', 'function', 'send_password_reset'),
 	('application', 'function', 'request_password_reset'),
 	('application', 'function', 'reset_password'),
+	('application', 'function', 'preview_password_reset'),
+	('application', 'function', 'change_password'),
 	('operator', 'relation', 'password_reset');
 

@@ -79,7 +79,11 @@ SPI_QUERY(changed_subject,
 		  " pg_catalog.jsonb_build_object("
 		  "'changed_at', usermgmt.mail_time(r.finished_at)) AS variables"
 		  " FROM usermgmt.password_reset AS r"
-		  " WHERE r.reset_id = $1 AND r.tenant_id = $2",
+		  " WHERE r.reset_id = $1 AND r.tenant_id = $2"
+		  " UNION ALL SELECT a.closed_at IS NULL, false, 0,"
+		  " pg_catalog.jsonb_build_object("
+		  "'changed_at', usermgmt.mail_time(a.password_changed_at))"
+		  " FROM usermgmt.account AS a WHERE a.user_id = $1",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 
 static const MailKind reset_mail = {"password_reset", "/reset-password",
@@ -131,6 +135,15 @@ password_reset_cancel(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id)
 }
 
 void
+password_reset_void(const pg_uuid_t *user_id, const char *why)
+{
+	cancel_mails(
+		spi_run(supersede, ARG_UUID(*user_id), ARG_TIME(GetCurrentTimestamp())),
+		why);
+	require_none_open(user_id, NULL);
+}
+
+void
 password_mail(const char *kind, const Tenant *tenant, const Account *account,
 			  const pg_uuid_t *reset_id, TimestampTz expires_at)
 {
@@ -155,9 +168,7 @@ password_reset_put(const Tenant *tenant, const Account *account,
 										   tenant->settings, now);
 
 	account_lock(&account->user_id);
-	cancel_mails(spi_run(supersede, ARG_UUID(account->user_id), ARG_TIME(now)),
-				 "a newer link was asked for");
-	require_none_open(&account->user_id, NULL);
+	password_reset_void(&account->user_id, "a newer link was asked for");
 	spi_run(insert_reset, ARG_UUID(reset_id), ARG_UUID(account->user_id),
 			ARG_UUID(tenant->tenant_id), ARG_TEXT(origin),
 			ARG_OPT_UUID(requested_by), ARG_TIME(now), ARG_TIME(expires_at));

@@ -128,9 +128,15 @@ PasswordVerdict
 log_in_verify(const Address *address, const Account *account,
 			  const Password *password, SessionStart *start)
 {
-	int wait = throttle_wait(address);
 	PasswordVerdict verdict;
+	int wait;
 
+	if (!throttle_begin(address))
+	{
+		start->outcome = "busy";
+		return PASSWORD_BUSY;
+	}
+	wait = throttle_wait(address);
 	if (wait > 0)
 	{
 		start->outcome = "try_later";

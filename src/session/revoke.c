@@ -18,21 +18,19 @@
 #define OF_PERSON(u) "user_id = " u
 #define OF_MEMBER(u, t) "user_id = " u " AND tenant_id = " t
 #define OF_TENANT(t) "tenant_id = " t
+#define BUT(s) " AND session_id IS DISTINCT FROM " s
 
-SPI_QUERY(end_person, END_SESSIONS OF_PERSON("$3"), TIMESTAMPTZOID, TEXTOID,
-		  UUIDOID);
-SPI_QUERY(find_person, FIND_SESSIONS OF_PERSON("$1") " LIMIT 1", UUIDOID);
+SPI_QUERY(end_person, END_SESSIONS OF_PERSON("$3") BUT("$4"), TIMESTAMPTZOID,
+		  TEXTOID, UUIDOID, UUIDOID);
+SPI_QUERY(find_person, FIND_SESSIONS OF_PERSON("$1") BUT("$2") " LIMIT 1",
+		  UUIDOID, UUIDOID);
 SPI_QUERY(end_member, END_SESSIONS OF_MEMBER("$3", "$4"), TIMESTAMPTZOID,
 		  TEXTOID, UUIDOID, UUIDOID);
 SPI_QUERY(find_member, FIND_SESSIONS OF_MEMBER("$1", "$2") " LIMIT 1", UUIDOID,
 		  UUIDOID);
-SPI_QUERY(end_others,
-		  END_SESSIONS OF_MEMBER("$3", "$4") " AND session_id IS DISTINCT FROM"
-											 " $5",
+SPI_QUERY(end_others, END_SESSIONS OF_MEMBER("$3", "$4") BUT("$5"),
 		  TIMESTAMPTZOID, TEXTOID, UUIDOID, UUIDOID, UUIDOID);
-SPI_QUERY(find_others,
-		  FIND_SESSIONS OF_MEMBER("$1", "$2") " AND session_id IS DISTINCT FROM"
-											  " $3 LIMIT 1",
+SPI_QUERY(find_others, FIND_SESSIONS OF_MEMBER("$1", "$2") BUT("$3") " LIMIT 1",
 		  UUIDOID, UUIDOID, UUIDOID);
 SPI_QUERY(end_tenant, END_SESSIONS OF_TENANT("$3"), TIMESTAMPTZOID, TEXTOID,
 		  UUIDOID);
@@ -52,11 +50,13 @@ require_none(uint64 left)
 }
 
 void
-session_end_person(const pg_uuid_t *user_id, const char *why)
+session_end_person(const pg_uuid_t *user_id, const pg_uuid_t *kept,
+				   const char *why)
 {
 	spi_run(end_person, ARG_TIME(GetCurrentTimestamp()), ARG_TEXT(why),
-			ARG_UUID(*user_id));
-	require_none(spi_latest(find_person, ARG_UUID(*user_id)));
+			ARG_UUID(*user_id), ARG_OPT_UUID(kept));
+	require_none(
+		spi_latest(find_person, ARG_UUID(*user_id), ARG_OPT_UUID(kept)));
 }
 
 void

@@ -6,10 +6,12 @@
 
 #include "utils/uuid.h"
 
-/* End every open session of a person, of a person in one tenant, or of a
- * tenant. Each raises 40001 when the transaction's snapshot is too old to see
- * one of them. The SPI connection is open. */
-extern void session_end_person(const pg_uuid_t *user_id, const char *why);
+/* End every open session of a person (but the one that is kept, or NULL), of a
+ * person in one tenant, or of a tenant. Each raises 40001 when the
+ * transaction's snapshot is too old to see one of them. The SPI connection is
+ * open. */
+extern void session_end_person(const pg_uuid_t *user_id, const pg_uuid_t *kept,
+							   const char *why);
 extern void session_end_member(const pg_uuid_t *tenant_id,
 							   const pg_uuid_t *user_id, const char *why);
 extern void session_end_tenant(const pg_uuid_t *tenant_id, const char *why);

@@ -26,6 +26,7 @@
 #include "core/uuid.h"
 #include "outbox/outbox.h"
 #include "session/session.h"
+#include "session/throttle.h"
 
 #define USER_AGENT_MAX 512
 
@@ -307,6 +308,7 @@ session_init(void)
 {
 	actor_set_reader(reread, session_setting_wish, session_setting_read);
 	session_setting_define();
+	throttle_init();
 	audit_register("session", session_action);
 	maintenance_register("sessions_purged", &purge_sessions);
 	maintenance_register("throttles_purged", &purge_throttles);

@@ -6,6 +6,10 @@
 
 #include "core/address.h"
 
+/* Waits until no other transaction guesses at the address; false when that took
+ * longer than hash_wait. It holds until the end of the transaction. */
+extern bool throttle_begin(const Address *address);
+
 /* Seconds until the address may be tried again, 0 for now. */
 extern int throttle_wait(const Address *address);
 
@@ -15,5 +19,8 @@ extern void throttle_failure(const Address *address);
 
 /* Forgets the failures of an address as typed. */
 extern void throttle_clear(const char *email);
+
+/* Called once, when the library is loaded. */
+extern void throttle_init(void);
 
 #endif

@@ -16,13 +16,11 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "storage/proc.h"
-
 #include "core/actor.h"
 #include "core/errors.h"
 #include "core/settings.h"
 #include "core/spi_query.h"
+#include "core/within.h"
 #include "tenant/seat.h"
 
 SPI_QUERY(share_key,
@@ -84,25 +82,15 @@ typedef struct Seats
 	int invitations;
 } Seats;
 
-static SubTransactionId transfer_within; /* of the transaction below */
-static LocalTransactionId transfer_transaction;
+static Within transferring;
 
-/*
- * The flag holds within the subtransaction that set it, and no longer.
- */
 void
 seat_set_transfer(bool transfer)
 {
-	transfer_within =
-		transfer ? GetCurrentSubTransactionId() : InvalidSubTransactionId;
-	transfer_transaction = MyProc->lxid;
-}
-
-static bool
-is_transferring(void)
-{
-	return transfer_within == GetCurrentSubTransactionId() &&
-		   transfer_transaction == MyProc->lxid;
+	if (transfer)
+		within_begin(&transferring);
+	else
+		within_end(&transferring);
 }
 
 static bool
@@ -216,7 +204,7 @@ try_add(const pg_uuid_t *tenant_id, const Seats *seats, int members,
 {
 	return spi_run(add, ARG_UUID(*tenant_id), ARG_INT(members),
 				   ARG_INT(invitations),
-				   ARG_INT(is_transferring() ? 0 : seats->seat_limit),
+				   ARG_INT(within_holds(&transferring) ? 0 : seats->seat_limit),
 				   ARG_INT(seats->pending_limit)) == 1;
 }
 

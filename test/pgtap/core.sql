@@ -236,7 +236,7 @@ CREATE TEMPORARY TABLE good (argument text PRIMARY KEY, value text);
 INSERT INTO good VALUES
 	('database_role', $$'tap_core_nobody'$$), ('access', $$'application'$$), ('role', $$'member'$$), ('slug', $$'good'$$),
 	('name', $$'Good'$$), ('owner_email', $$'good@good.test'$$), ('owner_name', $$'Good'$$), ('tenant', $$'acme'$$),
-	('email', $$'good@good.test'$$), ('password', $$'a good password'$$), ('new_password', $$'a good password'$$),
+	('email', $$'good@good.test'$$), ('password', $$'a good password'$$), ('new_password', $$'a good password'$$), ('current_password', $$'secret of bob@acme.test'$$),
 	('ip', $$'192.0.2.1'$$), ('user_agent', $$'good'$$), ('reason', $$'good'$$), ('message', $$'good'$$),
 	('workspaces', $$'{}'$$), ('metadata', $$'{}'$$), ('provider', $$'good'$$), ('subject', $$'good'$$), ('session_id', $$(SELECT session_id FROM usermgmt.session WHERE user_id = pg_temp.id_of('bob@acme.test') AND state = 'open' LIMIT 1)$$), ('set_metadata.kind', $$'account'$$), ('permission', $$'manage_users'$$), ('transfer_to', 'NULL'), ('confirm', 'true'),
 	('old_user_id', $$(SELECT user_id FROM usermgmt.account WHERE closed_at IS NOT NULL)$$), ('new_user_id', quote_literal(pg_temp.id_of('bob@acme.test'))), ('tenant_slug', $$'signed-up'$$), ('tenant_name', $$'Signed up'$$),
@@ -258,7 +258,7 @@ SELECT account_closed AS x FROM usermgmt.remove_user(:'gone', confirm => true) \
 SET LOCAL usermgmt.allow_sign_up = on;
 SELECT workspace_id AS x FROM usermgmt.set_workspace_member((SELECT workspace_id FROM usermgmt.workspaces), pg_temp.id_of('bob@acme.test')) \gset
 INSERT INTO good VALUES ('use_session.token', quote_literal(:'bob_token')),
-	('reset_password.token', quote_literal(pg_temp.mail_token('password_reset', 'bob@acme.test')));
+	('preview_password_reset.token', quote_literal(pg_temp.mail_token('password_reset', 'bob@acme.test'))), ('reset_password.token', quote_literal(pg_temp.mail_token('password_reset', 'bob@acme.test')));
 SET LOCAL usermgmt.resend_cooldown = 0;
 
 -- What helps the views is no part of the contract.

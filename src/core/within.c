@@ -1,0 +1,30 @@
+/*
+ * within.c
+ *	  A mark that no error leaves behind.
+ */
+#include "postgres.h"
+
+#include "storage/proc.h"
+
+#include "core/within.h"
+
+void
+within_begin(Within *within)
+{
+	within->subtransaction = GetCurrentSubTransactionId();
+	within->transaction = MyProc->lxid;
+}
+
+void
+within_end(Within *within)
+{
+	within->subtransaction = InvalidSubTransactionId;
+}
+
+bool
+within_holds(const Within *within)
+{
+	return within->subtransaction != InvalidSubTransactionId &&
+		   within->subtransaction == GetCurrentSubTransactionId() &&
+		   within->transaction == MyProc->lxid;
+}
