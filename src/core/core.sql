@@ -78,7 +78,7 @@ CREATE FUNCTION usermgmt.current_session_id() RETURNS uuid
 COMMENT ON FUNCTION usermgmt.current_session_id() IS 'The session of the acting user, or NULL.';
 
 CREATE FUNCTION usermgmt.tenant_as(role text) RETURNS uuid
-	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+	LANGUAGE c STABLE PARALLEL RESTRICTED COST 10000 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.tenant_as(text) IS 'The present tenant if the acting user has at least this role in it, else NULL; for views and policies.';
 
 CREATE FUNCTION usermgmt.acts_without_session() RETURNS boolean

@@ -105,6 +105,14 @@ login_slot_try(uint64 number)
 	return wait_for(take_this_slot, &slot);
 }
 
+void
+login_slot_release(uint64 number)
+{
+	LOCKTAG slot = slot_tag(SLOT_LOGIN, number, false);
+
+	LockRelease(&slot, ExclusiveLock, false);
+}
+
 LOCKTAG
 hash_slot_take(void)
 {

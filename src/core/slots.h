@@ -36,5 +36,6 @@ extern bool hash_slot_try(LOCKTAG *slot);
 /* Takes the lock of this number until the end of the transaction, waiting
  * interruptibly up to hash_wait; false when it did not come free. */
 extern bool login_slot_try(uint64 number);
+extern void login_slot_release(uint64 number);
 
 #endif

@@ -82,7 +82,12 @@ CREATE TRIGGER consequences AFTER INSERT OR UPDATE OF state, expires_at, holds_s
 -- can be done depends on the role of whoever asks.
 CREATE VIEW usermgmt.invitation_detail AS
 	SELECT i.invitation_id, i.tenant_id, i.email, i.name, i.role,
-		coalesce(place.workspaces, '{}') AS workspaces,
+		coalesce((
+			SELECT jsonb_object_agg(w.slug, p.role ORDER BY w.slug)
+			FROM usermgmt.invitation_workspace AS p
+			JOIN usermgmt.workspace AS w ON w.tenant_id = p.tenant_id AND w.workspace_id = p.workspace_id
+			WHERE p.invitation_id = i.invitation_id AND p.tenant_id = i.tenant_id
+		), '{}') AS workspaces,
 		CASE WHEN i.state = 'pending' AND i.expires_at <= statement_timestamp() THEN 'expired' ELSE i.state END AS status,
 		i.message, i.invited_by, i.invited_by_email, i.created_at,
 		sent.first_sent_at, sent.last_sent_at, sent.send_count,
@@ -97,17 +102,19 @@ CREATE VIEW usermgmt.invitation_detail AS
 		i.declined_at,
 		i.state = 'pending' AND i.expires_at > statement_timestamp() AND t.suspended_at IS NULL
 			AND (i.invited_by IS NULL
-				OR coalesce(m.status = 'active' AND (m.role = 'owner' OR (m.role = 'admin' AND i.role <> 'owner')), false)) AS can_accept,
+				OR coalesce((
+					SELECT m.status = 'active' AND (m.role = 'owner' OR (m.role = 'admin' AND i.role <> 'owner'))
+					FROM usermgmt.membership AS m
+					WHERE m.tenant_id = i.tenant_id AND m.user_id = i.invited_by
+				), false))
+			AND NOT EXISTS (
+				SELECT FROM usermgmt.account AS a
+				JOIN usermgmt.membership AS m ON m.tenant_id = i.tenant_id AND m.user_id = a.user_id
+				WHERE a.canonical_email = i.canonical_email AND a.closed_at IS NULL
+			) AS can_accept,
 		i.state
 	FROM usermgmt.invitation AS i
 	JOIN usermgmt.tenant AS t ON t.tenant_id = i.tenant_id
-	LEFT JOIN usermgmt.membership AS m ON m.tenant_id = i.tenant_id AND m.user_id = i.invited_by
-	CROSS JOIN LATERAL (
-		SELECT jsonb_object_agg(w.slug, p.role ORDER BY w.slug) AS workspaces
-		FROM usermgmt.invitation_workspace AS p
-		JOIN usermgmt.workspace AS w ON w.tenant_id = p.tenant_id AND w.workspace_id = p.workspace_id
-		WHERE p.invitation_id = i.invitation_id AND p.tenant_id = i.tenant_id
-	) AS place
 	CROSS JOIN LATERAL (
 		SELECT min(o.finished_at) AS first_sent_at, max(o.finished_at) AS last_sent_at, count(*)::integer AS send_count
 		FROM usermgmt.outbox AS o
@@ -126,7 +133,8 @@ CREATE VIEW usermgmt.invitations WITH (security_barrier) AS
 		created_at, first_sent_at, last_sent_at, send_count, expires_at, accepted_at, accepted_by, revoked_at,
 		revoked_by, revoke_reason, delivery, delivery_detail, can_resend, can_revoke, declined_at, can_accept
 	FROM usermgmt.invitation_detail
-	WHERE tenant_id = usermgmt.tenant_as('admin');
+	WHERE tenant_id = usermgmt.tenant_as('admin')
+	ORDER BY created_at, invitation_id;
 COMMENT ON VIEW usermgmt.invitations IS 'All invitations of the present tenant, for its admins.';
 COMMENT ON COLUMN usermgmt.invitations.invitation_id IS 'Id of the invitation.';
 COMMENT ON COLUMN usermgmt.invitations.tenant_id IS 'Id of the tenant.';
@@ -160,7 +168,8 @@ CREATE VIEW usermgmt.pending_invitations WITH (security_barrier) AS
 		created_at, first_sent_at, last_sent_at, send_count, expires_at, accepted_at, accepted_by, revoked_at,
 		revoked_by, revoke_reason, delivery, delivery_detail, can_resend, can_revoke, declined_at, can_accept
 	FROM usermgmt.invitation_detail
-	WHERE tenant_id = usermgmt.tenant_as('admin') AND state = 'pending';
+	WHERE tenant_id = usermgmt.tenant_as('admin') AND state = 'pending'
+	ORDER BY created_at, invitation_id;
 COMMENT ON VIEW usermgmt.pending_invitations IS 'The open invitations of the present tenant, expired ones included, for its admins.';
 COMMENT ON COLUMN usermgmt.pending_invitations.invitation_id IS 'Id of the invitation.';
 COMMENT ON COLUMN usermgmt.pending_invitations.tenant_id IS 'Id of the tenant.';
@@ -199,7 +208,7 @@ CREATE TYPE usermgmt.invitation_preview AS (
 	expires_at timestamptz,
 	account_exists boolean
 );
-COMMENT ON TYPE usermgmt.invitation_preview IS 'What a link says before it is used; status is pending, accepted, expired, revoked, declined or superseded.';
+COMMENT ON TYPE usermgmt.invitation_preview IS 'What a link says before it is used; status is pending, accepted, expired, revoked (also when whoever invited may not any more), declined, superseded or suspended (the tenant).';
 
 CREATE FUNCTION usermgmt.invite_user(email text, role text DEFAULT NULL, workspaces jsonb DEFAULT NULL, message text DEFAULT NULL,
 		expires_in interval DEFAULT NULL, send_at timestamptz DEFAULT NULL, name text DEFAULT NULL)
@@ -260,17 +269,20 @@ CREATE FUNCTION usermgmt.invitation_json(invitation_id uuid) RETURNS jsonb
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.invitation_json(uuid) IS 'An invitation of the present tenant as {"invitation_id": ..., "email": ..., "status": ..., "expires_at": ...}, for its admins; UM001, UM002, 42501.';
 
+-- A bare UNION ALL would not be a barrier: PostgreSQL pulls it up.
 CREATE VIEW usermgmt.people WITH (security_barrier) AS
-	SELECT m.tenant_id, m.user_id, NULL::uuid AS invitation_id, m.email, m.name, m.role, m.status, m.activity,
-		m.joined_at AS since, m.last_login_at, m.last_active, m.workspaces
-	FROM usermgmt.member_detail AS m
-	WHERE m.tenant_id = usermgmt.tenant_as('admin')
-	UNION ALL
-	SELECT i.tenant_id, NULL, i.invitation_id, i.email, i.name, i.role,
-		CASE i.status WHEN 'pending' THEN 'invited' ELSE i.status END, NULL,
-		i.created_at, NULL, NULL, i.workspaces
-	FROM usermgmt.invitation_detail AS i
-	WHERE i.tenant_id = usermgmt.tenant_as('admin') AND i.state = 'pending';
+	SELECT * FROM (
+		SELECT m.tenant_id, m.user_id, NULL::uuid AS invitation_id, m.email, m.name, m.role, m.status, m.activity,
+			m.joined_at AS since, m.last_login_at, m.last_active, m.workspaces
+		FROM usermgmt.member_detail AS m
+		WHERE m.tenant_id = usermgmt.tenant_as('admin')
+		UNION ALL
+		SELECT i.tenant_id, NULL, i.invitation_id, i.email, i.name, i.role,
+			CASE i.status WHEN 'pending' THEN 'invited' ELSE i.status END, NULL,
+			i.created_at, NULL, NULL, i.workspaces
+		FROM usermgmt.invitation_detail AS i
+		WHERE i.tenant_id = usermgmt.tenant_as('admin') AND i.state = 'pending'
+	) AS everybody;
 COMMENT ON VIEW usermgmt.people IS 'Members and open invitations of the present tenant together, for its admins.';
 COMMENT ON COLUMN usermgmt.people.tenant_id IS 'Id of the tenant.';
 COMMENT ON COLUMN usermgmt.people.user_id IS 'Id of the member; NULL for who is only invited.';
@@ -306,7 +318,7 @@ CREATE VIEW usermgmt.member_statistics WITH (security_barrier) AS
 			SELECT statement_timestamp() - make_interval(secs => usermgmt.effective_seconds(t.settings, 'inactive_after')) AS at
 			OFFSET 0
 		) AS since
-		JOIN usermgmt.membership AS m ON m.tenant_id = t.tenant_id
+		JOIN usermgmt.membership AS m ON m.tenant_id = t.tenant_id AND m.tenant_id = usermgmt.current_tenant_id()
 	) AS m
 	CROSS JOIN LATERAL (
 		SELECT count(*)::integer AS pending_invitations,
@@ -317,7 +329,7 @@ CREATE VIEW usermgmt.member_statistics WITH (security_barrier) AS
 	CROSS JOIN LATERAL (
 		SELECT count(DISTINCT s.user_id)::integer AS licensed_now
 		FROM usermgmt.session AS s
-		JOIN usermgmt.membership AS l ON l.tenant_id = s.tenant_id AND l.user_id = s.user_id AND l.status = 'active'
+		JOIN usermgmt.membership AS l ON l.tenant_id = usermgmt.current_tenant_id() AND l.user_id = s.user_id AND l.status = 'active'
 		WHERE s.tenant_id = t.tenant_id
 			AND s.last_used_at > statement_timestamp()
 				- make_interval(secs => usermgmt.effective_seconds(t.settings, 'license_window'))

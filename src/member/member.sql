@@ -125,21 +125,20 @@ CREATE VIEW usermgmt.member_detail AS
 		m.joined_at, m.last_login_at, m.last_seen_at,
 		usermgmt.relative_time(m.last_seen_at) AS last_active,
 		m.deactivated_at, m.deactivated_by, m.deactivation_reason,
-		coalesce(place.workspaces, '{}') AS workspaces,
+		coalesce((
+			SELECT jsonb_object_agg(w.slug, p.role ORDER BY w.slug)
+			FROM usermgmt.workspace_member AS p
+			JOIN usermgmt.workspace AS w ON w.tenant_id = p.tenant_id AND w.workspace_id = p.workspace_id
+			WHERE p.tenant_id = m.tenant_id AND p.user_id = m.user_id AND w.archived_at IS NULL
+		), '{}') AS workspaces,
 		m.metadata
 	FROM usermgmt.membership AS m
-	JOIN usermgmt.account AS a USING (user_id)
 	JOIN usermgmt.tenant AS t ON t.tenant_id = m.tenant_id
-	CROSS JOIN LATERAL (
-		SELECT jsonb_object_agg(w.slug, p.role ORDER BY w.slug) AS workspaces
-		FROM usermgmt.workspace_member AS p
-		JOIN usermgmt.workspace AS w ON w.tenant_id = p.tenant_id AND w.workspace_id = p.workspace_id
-		WHERE p.tenant_id = m.tenant_id AND p.user_id = m.user_id AND w.archived_at IS NULL
-	) AS place;
+	CROSS JOIN LATERAL (SELECT a.email, a.name FROM usermgmt.account AS a WHERE a.user_id = m.user_id LIMIT 1) AS a;
 COMMENT ON VIEW usermgmt.member_detail IS 'Every member of every tenant in the columns of the view members.';
 
 CREATE FUNCTION usermgmt.member_list_tenant() RETURNS uuid
-	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	LANGUAGE c STABLE PARALLEL RESTRICTED COST 10000 SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.member_list_tenant() IS 'The present tenant if the acting user may list its members: an admin, or anybody where members_see_members is on; else NULL.';
 
@@ -158,7 +157,8 @@ CREATE VIEW usermgmt.members WITH (security_barrier) AS
 		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN metadata END AS metadata
 	FROM usermgmt.member_detail
 	WHERE tenant_id = usermgmt.member_list_tenant()
-		AND (status = 'active' OR usermgmt.has_role('admin'));
+		AND (status = 'active' OR usermgmt.has_role('admin'))
+	ORDER BY joined_at, user_id;
 COMMENT ON VIEW usermgmt.members IS 'The members of the present tenant, for its admins; where members_see_members is on, other members see the active ones, but not their doings.';
 COMMENT ON COLUMN usermgmt.members.user_id IS 'Id of the person.';
 COMMENT ON COLUMN usermgmt.members.tenant_id IS 'Id of the tenant.';

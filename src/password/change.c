@@ -53,6 +53,7 @@ require_password(const Account *account, const Password *password)
 	{
 		case PASSWORD_RIGHT:
 		case PASSWORD_RIGHT_REHASH:
+			throttle_end(&address);
 			return;
 		case PASSWORD_BUSY:
 			refuse_busy(2);

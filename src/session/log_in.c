@@ -152,6 +152,8 @@ log_in_verify(const Address *address, const Account *account,
 		throttle_failure(address);
 		start->outcome = "invalid_credentials";
 	}
+	if (verdict != PASSWORD_WRONG)
+		throttle_end(address);
 	return verdict;
 }
 

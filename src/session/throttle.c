@@ -139,6 +139,12 @@ throttle_begin(const Address *address)
 	return login_slot_try(hash_of(address));
 }
 
+void
+throttle_end(const Address *address)
+{
+	login_slot_release(hash_of(address));
+}
+
 int
 throttle_wait(const Address *address)
 {

@@ -10,6 +10,10 @@
  * longer than hash_wait. It holds until the end of the transaction. */
 extern bool throttle_begin(const Address *address);
 
+/* Lets others guess before the end of the transaction: there is no failure that
+ * they would have to see. */
+extern void throttle_end(const Address *address);
+
 /* Seconds until the address may be tried again, 0 for now. */
 extern int throttle_wait(const Address *address);
 

@@ -52,14 +52,17 @@ CREATE VIEW usermgmt.tenant_detail AS
 	FROM usermgmt.tenant;
 COMMENT ON VIEW usermgmt.tenant_detail IS 'Every tenant in the columns of the view tenants.';
 
+-- A bare UNION ALL would not be a barrier: PostgreSQL pulls it up.
 CREATE VIEW usermgmt.tenants WITH (security_barrier) AS
-	SELECT * FROM usermgmt.tenant_detail
-	WHERE tenant_id = usermgmt.current_tenant_id()
-	UNION ALL
-	SELECT * FROM usermgmt.tenant_detail
-	WHERE usermgmt.current_tenant_id() IS NULL
-		AND usermgmt.acts_without_session()
-		AND has_table_privilege('usermgmt.tenant_detail', 'select');
+	SELECT * FROM (
+		SELECT * FROM usermgmt.tenant_detail
+		WHERE tenant_id = usermgmt.current_tenant_id()
+		UNION ALL
+		SELECT * FROM usermgmt.tenant_detail
+		WHERE usermgmt.current_tenant_id() IS NULL
+			AND usermgmt.acts_without_session()
+			AND has_table_privilege('usermgmt.tenant_detail', 'select')
+	) AS visible;
 COMMENT ON VIEW usermgmt.tenants IS 'The present tenant; for an operator who has selected none, all of them.';
 COMMENT ON COLUMN usermgmt.tenants.tenant_id IS 'Id of the tenant.';
 COMMENT ON COLUMN usermgmt.tenants.slug IS 'Its name in addresses.';

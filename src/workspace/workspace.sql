@@ -65,11 +65,13 @@ COMMENT ON VIEW usermgmt.workspace_detail IS 'Every workspace in the columns of 
 
 CREATE VIEW usermgmt.workspaces WITH (security_barrier) AS
 	SELECT * FROM usermgmt.workspace_detail
-	WHERE tenant_id = usermgmt.tenant_as('admin')
-		OR (tenant_id, workspace_id) IN (
-			SELECT m.tenant_id, m.workspace_id FROM usermgmt.workspace_member AS m
-			WHERE m.tenant_id = usermgmt.tenant_as('member') AND m.user_id = usermgmt.current_user_id()
-		);
+	WHERE tenant_id = usermgmt.tenant_as('member')
+		AND (tenant_id = usermgmt.tenant_as('admin')
+			OR (tenant_id, workspace_id) IN (
+				SELECT m.tenant_id, m.workspace_id FROM usermgmt.workspace_member AS m
+				WHERE m.tenant_id = usermgmt.tenant_as('member') AND m.user_id = usermgmt.current_user_id()
+			))
+	ORDER BY slug;
 COMMENT ON VIEW usermgmt.workspaces IS 'The workspaces of the present tenant: all of them for its admins, for others the ones they work in.';
 COMMENT ON COLUMN usermgmt.workspaces.workspace_id IS 'Id of the workspace.';
 COMMENT ON COLUMN usermgmt.workspaces.tenant_id IS 'Id of the tenant.';
@@ -93,14 +95,15 @@ COMMENT ON VIEW usermgmt.workspace_member_detail IS 'The people of every workspa
 
 CREATE VIEW usermgmt.workspace_members WITH (security_barrier) AS
 	SELECT * FROM usermgmt.workspace_member_detail
-	WHERE tenant_id = usermgmt.tenant_as('admin')
-		OR (tenant_id = usermgmt.tenant_as('member') AND user_id = usermgmt.current_user_id())
-		OR (tenant_id, workspace_id) IN (
-			SELECT m.tenant_id, m.workspace_id
-			FROM usermgmt.workspace_member AS m
-			JOIN usermgmt.workspace AS w ON w.tenant_id = m.tenant_id AND w.workspace_id = m.workspace_id AND w.archived_at IS NULL
-			WHERE m.tenant_id = usermgmt.tenant_as('member') AND m.user_id = usermgmt.current_user_id() AND m.role = 'admin'
-		);
+	WHERE tenant_id = usermgmt.tenant_as('member')
+		AND (tenant_id = usermgmt.tenant_as('admin')
+			OR user_id = usermgmt.current_user_id()
+			OR (tenant_id, workspace_id) IN (
+				SELECT m.tenant_id, m.workspace_id
+				FROM usermgmt.workspace_member AS m
+				JOIN usermgmt.workspace AS w ON w.tenant_id = m.tenant_id AND w.workspace_id = m.workspace_id AND w.archived_at IS NULL
+				WHERE m.tenant_id = usermgmt.tenant_as('member') AND m.user_id = usermgmt.current_user_id() AND m.role = 'admin'
+			));
 COMMENT ON VIEW usermgmt.workspace_members IS 'Who works in which workspace: for admins of the tenant and of the workspace; everybody sees the own rows.';
 COMMENT ON COLUMN usermgmt.workspace_members.workspace_id IS 'Id of the workspace.';
 COMMENT ON COLUMN usermgmt.workspace_members.tenant_id IS 'Id of the tenant.';
