@@ -176,8 +176,9 @@ actor_signal(void)
 }
 
 /*
- * The binding that counts, or NULL; one that is not bound stands for a setting
- * whose token is none.
+ * The binding that counts, or NULL: what this transaction asked for, by
+ * use_session() or by the setting, goes before the connection's. One that is
+ * not bound stands for a setting whose token is none.
  */
 static Binding *
 current_binding(void)
@@ -186,11 +187,9 @@ current_binding(void)
 
 	if (now_bound.transaction.bound)
 		return &now_bound.transaction;
-	if (now_bound.connection.bound)
-		return &now_bound.connection;
-	wished = wish();
-	if (wished == WISH_NONE || now_bound.setting_ended)
-		return NULL;
+	wished = now_bound.setting_ended ? WISH_NONE : wish();
+	if (wished == WISH_NONE)
+		return now_bound.connection.bound ? &now_bound.connection : NULL;
 	if (wished == WISH_NEW)
 	{
 		signal_relation = signal_table();
@@ -199,6 +198,7 @@ current_binding(void)
 		by_setting.bound = false;
 		by_setting.bound = read_setting(&by_setting.actor);
 		over = !by_setting.bound;
+		stale = stale || IsInParallelMode();
 	}
 	return &by_setting;
 }

@@ -259,7 +259,7 @@ accept_invitation_body(PG_FUNCTION_ARGS)
 				 ? tenant_lock(&token.tenant_id)
 				 : tenant_lock_shared(&token.tenant_id);
 	tenant_require_open(&tenant);
-	seat_lock(&token.tenant_id);
+	seat_lock(&tenant);
 	operation.tenant_id = &token.tenant_id;
 	operation.user_email = invitation.address.typed;
 	operation.user_id = joiner.known ? &joiner.account.user_id : NULL;
@@ -294,11 +294,13 @@ static Datum
 decline_invitation_body(PG_FUNCTION_ARGS)
 {
 	LinkToken token;
+	Tenant tenant;
 
 	SPI_connect();
 	begin_writing(fcinfo);
 	token = token_argument(fcinfo);
-	seat_lock(&token.tenant_id);
+	tenant = tenant_read(&token.tenant_id);
+	seat_lock(&tenant);
 	audit_operation(&(AuditOperation){.tenant_id = &token.tenant_id});
 	if (spi_run(decline_pending, ARG_UUID(token.object_id),
 				ARG_UUID(token.tenant_id), ARG_INT(token.generation),

@@ -132,7 +132,7 @@ invitation_begin_change(FunctionCallInfo fcinfo)
 	begin_writing(fcinfo);
 	tenant = tenant_read(&change.caller.tenant_id);
 	seat_prepare(&tenant);
-	seat_lock(&change.caller.tenant_id);
+	seat_lock(&tenant);
 	caller_lock(&change.caller, ROLE_ADMIN);
 	if (spi_latest(find_invitation, ARG_UUID(change.invitation_id),
 				   ARG_UUID(change.caller.tenant_id)) == 0)

@@ -220,7 +220,7 @@ invite_user(PG_FUNCTION_ARGS)
 	tenant = tenant_read(&caller.tenant_id);
 	invitation_require_enabled(&tenant);
 	seat_prepare(&tenant);
-	seat_lock(&caller.tenant_id);
+	seat_lock(&tenant);
 	offer.places = workspace_places_argument(fcinfo, 2, &caller.tenant_id);
 	offer.expires_at = expiry_argument(fcinfo, 4, &tenant, offer.send_at);
 	caller_lock(&caller, ROLE_ADMIN);

@@ -186,7 +186,7 @@ invite_users(PG_FUNCTION_ARGS)
 	tenant = tenant_read(&caller.tenant_id);
 	invitation_require_enabled(&tenant);
 	seat_prepare(&tenant);
-	seat_lock(&caller.tenant_id);
+	seat_lock(&tenant);
 	offer.places = workspace_places_argument(fcinfo, 2, &caller.tenant_id);
 	offer.expires_at =
 		setting_after(SETTING_INVITATION_TTL, tenant.settings, offer.send_at);

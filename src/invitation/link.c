@@ -41,6 +41,10 @@ SPI_QUERY(close_places,
 		  " WHERE invitation_id = $1 AND tenant_id = $2 AND is_open",
 		  UUIDOID, UUIDOID);
 
+SPI_QUERY(find_of_leaver,
+		  "SELECT FROM usermgmt.invitation WHERE tenant_id = $1"
+		  " AND invited_by = $2 AND state = 'pending' LIMIT 1",
+		  UUIDOID, UUIDOID);
 SPI_QUERY(revoke_of_leaver,
 		  "UPDATE usermgmt.invitation SET state = 'revoked', revoked_at = $3,"
 		  " revoke_reason = 'the inviter left the tenant'"
@@ -68,6 +72,8 @@ invitation_link(PG_FUNCTION_ARGS)
 	Datum link;
 
 	invitation_refuse_change(&change);
+	if (role_parse(row_text(spi_row(0), "role")) > change.caller.role)
+		refuse_role(ROLE_OWNER);
 	if (row_time(spi_row(0), "expires_at") <= GetCurrentTimestamp())
 		ereport(ERROR, (errcode(ERRCODE_UM_WRONG_STATE),
 						errmsg("the invitation is expired"),
@@ -181,6 +187,11 @@ invitation_inviter_left(PG_FUNCTION_ARGS)
 
 		outbox_cancel_subject(&tenant_id, &invitation_id, "revoked");
 	}
+	if (spi_latest(find_of_leaver, ARG_UUID(tenant_id), ARG_UUID(user_id)) > 0)
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("could not serialize access due to a "
+							   "concurrent invitation"),
+						errhint("Try the transaction again.")));
 	SPI_finish();
 	return PointerGetDatum(NULL);
 }

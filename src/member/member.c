@@ -193,7 +193,7 @@ member_lock_target(FunctionCallInfo fcinfo, bool with_account)
 	target.tenant = tenant_read(&target.caller.tenant_id);
 	seat_prepare(&target.tenant);
 	target.tenant = tenant_lock(&target.caller.tenant_id);
-	seat_lock(&target.caller.tenant_id);
+	seat_lock(&target.tenant);
 	if (with_account)
 		account_lock(&target.user_id);
 	caller_lock(&target.caller, ROLE_ADMIN);

@@ -56,6 +56,8 @@ member_notify(const Tenant *tenant, const pg_uuid_t *user_id, const char *kind)
 	if (!setting_on(SETTING_MEMBER_NOTICES, tenant->settings) ||
 		!account_read(user_id, &account))
 		return;
+	outbox_cancel_kind(&tenant->tenant_id, user_id, kind,
+					   "overtaken by a later one");
 	outbox_put(&(Mail){.kind = kind,
 					   .tenant_id = tenant->tenant_id,
 					   .subject_id = *user_id,

@@ -66,6 +66,27 @@ update_profile(PG_FUNCTION_ARGS)
 	return member_show(fcinfo, &target);
 }
 
+/*
+ * What comes before the caller's membership in the lock order. The tenant's
+ * lock also keeps two admins from waiting for each other's memberships.
+ */
+static void
+lock_tenant(const pg_uuid_t *tenant_id, const pg_uuid_t *id)
+{
+	(void) tenant_lock(tenant_id);
+}
+
+static void
+lock_account(const pg_uuid_t *tenant_id, const pg_uuid_t *id)
+{
+	(void) account_lock(id);
+}
+
+static void
+lock_nothing(const pg_uuid_t *tenant_id, const pg_uuid_t *id)
+{
+}
+
 /* Whose metadata can be set, and who may. An account is shared by tenants, so
  * only the person and operators may touch it. */
 /* clang-format off */
@@ -74,12 +95,13 @@ static const struct
 	const char *kind;
 	MemberRole least;
 	bool own;
+	void (*lock)(const pg_uuid_t *tenant_id, const pg_uuid_t *id);
 	SpiQuery *statement;
 } metadata_kinds[] = {
-	{"tenant",		ROLE_ADMIN,	 false,	&set_tenant_metadata},
-	{"workspace",	ROLE_ADMIN,	 false,	&set_workspace_metadata},
-	{"membership",	ROLE_ADMIN,	 false,	&set_membership_metadata},
-	{"account",		ROLE_MEMBER, true,	&set_account_metadata},
+	{"tenant",		ROLE_ADMIN,	 false,	lock_tenant,	&set_tenant_metadata},
+	{"workspace",	ROLE_ADMIN,	 false,	lock_nothing,	&set_workspace_metadata},
+	{"membership",	ROLE_ADMIN,	 false,	lock_tenant,	&set_membership_metadata},
+	{"account",		ROLE_MEMBER, true,	lock_account,	&set_account_metadata},
 };
 /* clang-format on */
 
@@ -113,6 +135,7 @@ set_metadata(PG_FUNCTION_ARGS)
 	id = *PG_GETARG_UUID_P(1);
 	SPI_connect();
 	begin_writing(fcinfo);
+	metadata_kinds[kind].lock(&caller.tenant_id, &id);
 	caller_lock(&caller, least);
 	if ((metadata_kinds[kind].own && caller.actor != NULL &&
 		 !uuid_equal(&id, &caller.actor->user_id)) ||

@@ -34,6 +34,11 @@ SPI_QUERY(cancel_subject,
 		  " reply = $4 WHERE subject_id = $1 AND tenant_id = $2"
 		  " AND state IN ('queued', 'claimed')",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID, TEXTOID);
+SPI_QUERY(cancel_kind,
+		  "UPDATE usermgmt.outbox SET state = 'cancelled', finished_at = $3,"
+		  " reply = $4 WHERE subject_id = $1 AND tenant_id = $2"
+		  " AND state IN ('queued', 'claimed') AND kind = $5",
+		  UUIDOID, UUIDOID, TIMESTAMPTZOID, TEXTOID, TEXTOID);
 SPI_QUERY(cancel_expired,
 		  "UPDATE usermgmt.outbox SET state = 'cancelled', finished_at = $1,"
 		  " reply = 'expired before it could be sent'"
@@ -124,6 +129,14 @@ outbox_cancel_subject(const pg_uuid_t *tenant_id, const pg_uuid_t *subject_id,
 {
 	spi_run(cancel_subject, ARG_UUID(*subject_id), ARG_UUID(*tenant_id),
 			ARG_TIME(GetCurrentTimestamp()), ARG_TEXT(why));
+}
+
+void
+outbox_cancel_kind(const pg_uuid_t *tenant_id, const pg_uuid_t *subject_id,
+				   const char *kind, const char *why)
+{
+	spi_run(cancel_kind, ARG_UUID(*subject_id), ARG_UUID(*tenant_id),
+			ARG_TIME(GetCurrentTimestamp()), ARG_TEXT(why), ARG_TEXT(kind));
 }
 
 void

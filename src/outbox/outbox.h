@@ -53,6 +53,11 @@ extern void outbox_put(const Mail *mail);
 extern void outbox_cancel_subject(const pg_uuid_t *tenant_id,
 								  const pg_uuid_t *subject_id, const char *why);
 
+/* As above, but only the mails of this kind. */
+extern void outbox_cancel_kind(const pg_uuid_t *tenant_id,
+							   const pg_uuid_t *subject_id, const char *kind,
+							   const char *why);
+
 /* A step of run_maintenance(): a statement with the parameter now, counted
  * under this name. Called once per step, when the library is loaded. */
 extern void maintenance_register(const char *name, SpiQuery *statement);

@@ -3,7 +3,8 @@
  *	  Ask for a link to choose a new password, and mail it.
  *
  * A person has one open link: a newer one voids it, whoever asked. Locks:
- * account, membership, reset.
+ * tenant (for an admin's membership is another one), account, membership,
+ *reset.
  */
 #include "postgres.h"
 
@@ -214,7 +215,7 @@ send_password_reset(PG_FUNCTION_ARGS)
 	user_id = *PG_GETARG_UUID_P(0);
 	SPI_connect();
 	begin_writing(fcinfo);
-	tenant = tenant_read(&caller.tenant_id);
+	tenant = tenant_lock_shared(&caller.tenant_id);
 	membership_require(&caller.tenant_id, &user_id);
 	account_lock(&user_id);
 	caller_lock(&caller, ROLE_ADMIN);

@@ -21,16 +21,17 @@ SPI_QUERY(find_origin,
 /*
  * Open a session in this tenant, under its lock and the account's; a closed
  * account, a membership that lets nobody in or a suspended tenant is an
- * outcome.
+ * outcome. acting is the person, or NULL where somebody else opens it.
  */
 static void
-enter(const pg_uuid_t *tenant_id, Account *account, const Origin *origin,
-	  SessionStart *start)
+enter(const pg_uuid_t *tenant_id, Account *account, const pg_uuid_t *acting,
+	  const Origin *origin, SessionStart *start)
 {
 	Tenant *tenant = palloc(sizeof(Tenant));
 	AuditOperation operation = {.tenant_id = tenant_id,
-								.user_id = &account->user_id,
-								.user_email = account->email,
+								.user_id = acting,
+								.user_email =
+									acting != NULL ? account->email : NULL,
 								.ip = origin->ip};
 
 	*tenant = tenant_lock_shared(tenant_id);
@@ -51,8 +52,8 @@ refuse_tenant(void)
 }
 
 /*
- * The new session comes from where the present one does, and the present one
- * goes on.
+ * The new session comes from where the present one does and lives no longer;
+ * the present one goes on.
  */
 PG_FUNCTION_INFO_V1(switch_tenant);
 Datum
@@ -83,7 +84,8 @@ switch_tenant(PG_FUNCTION_ARGS)
 		origin.ip = row_text_or_null(spi_row(0), "ip");
 		origin.user_agent = row_text_or_null(spi_row(0), "user_agent");
 	}
-	enter(tenant_id, account, &origin, &start);
+	origin.not_after = actor->expires_at;
+	enter(tenant_id, account, &account->user_id, &origin, &start);
 	if (actor_verify() == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UM_NOT_AUTHENTICATED),
 						errmsg("not authenticated"),
@@ -118,6 +120,6 @@ start_session(PG_FUNCTION_ARGS)
 	membership_require(tenant_id, &user_id);
 	if (!account_read(&user_id, account))
 		refuse_tenant();
-	enter(tenant_id, account, &origin, &start);
+	enter(tenant_id, account, NULL, &origin, &start);
 	return session_start_result(fcinfo, &start);
 }

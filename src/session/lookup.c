@@ -23,14 +23,57 @@
 
 #include "session/session.h"
 
+/* The columns that validation reads. */
+typedef enum Column
+{
+	TOKEN_HASH,
+	STATE,
+	EXPIRES_AT,
+	USER_ID,
+	ROLE,
+	EMAIL,
+	LAST_USED_AT,
+	IP,
+	IDLE_SECONDS,
+	COLUMN_COUNT
+} Column;
+
+#define FIRST_NULLABLE IP
+
+static const char *const column_names[] = {
+	[TOKEN_HASH] = "token_hash",
+	[STATE] = "state",
+	[EXPIRES_AT] = "expires_at",
+	[USER_ID] = "user_id",
+	[ROLE] = "role",
+	[EMAIL] = "email",
+	[LAST_USED_AT] = "last_used_at",
+	[IP] = "ip",
+	[IDLE_SECONDS] = "idle_seconds",
+};
+
 /*
- * A column by name. Numbers are not kept: a later version may have others.
+ * A column by name. Where it was found the last time is only where to look
+ * first: a later version of the table may have it elsewhere.
  */
 static Datum
-column(TupleTableSlot *slot, const char *name, bool *isnull)
+column(TupleTableSlot *slot, Column wanted, bool *isnull)
 {
-	return slot_getattr(slot, SPI_fnumber(slot->tts_tupleDescriptor, name),
-						isnull);
+	static int last[COLUMN_COUNT];
+	TupleDesc desc = slot->tts_tupleDescriptor;
+	int number = last[wanted];
+
+	if (number < 1 || number > desc->natts ||
+		strcmp(NameStr(TupleDescAttr(desc, number - 1)->attname),
+			   column_names[wanted]) != 0)
+	{
+		number = SPI_fnumber(desc, column_names[wanted]);
+		if (number < 1)
+			elog(ERROR, "the table of sessions has no column \"%s\"",
+				 column_names[wanted]);
+		last[wanted] = number;
+	}
+	return slot_getattr(slot, number, isnull);
 }
 
 static bool
@@ -60,38 +103,37 @@ session_end(const Actor *actor)
 static bool
 read_row(TupleTableSlot *slot, const unsigned char *hash, Actor *actor)
 {
-	bool nulls[9];
-	Datum stored = column(slot, "token_hash", &nulls[0]);
-	Datum state = column(slot, "state", &nulls[1]);
-	Datum expires_at = column(slot, "expires_at", &nulls[2]);
-	Datum user_id = column(slot, "user_id", &nulls[3]);
-	Datum role = column(slot, "role", &nulls[4]);
-	Datum email = column(slot, "email", &nulls[5]);
-	Datum ip = column(slot, "ip", &nulls[6]);
-	Datum last_used_at = column(slot, "last_used_at", &nulls[7]);
-	Datum idle_seconds = column(slot, "idle_seconds", &nulls[8]);
+	bool nulls[COLUMN_COUNT];
+	Datum values[COLUMN_COUNT];
+	bytea *stored;
 
-	for (int i = 0; i < 6; i++)
-		if (nulls[i])
+	for (Column c = 0; c < COLUMN_COUNT; c++)
+		values[c] = column(slot, c, &nulls[c]);
+	for (Column c = 0; c < FIRST_NULLABLE; c++)
+		if (nulls[c])
 			return false;
-	memcpy(actor->token_hash, VARDATA_ANY(DatumGetByteaPP(stored)),
-		   TOKEN_HASH_SIZE);
+	stored = DatumGetByteaPP(values[TOKEN_HASH]);
+	if (VARSIZE_ANY_EXHDR(stored) != TOKEN_HASH_SIZE)
+		return false;
+	memcpy(actor->token_hash, VARDATA_ANY(stored), TOKEN_HASH_SIZE);
 	if (hash != NULL &&
 		sodium_memcmp(hash, actor->token_hash, TOKEN_HASH_SIZE) != 0)
 		return false;
-	actor->expires_at = DatumGetTimestampTz(expires_at);
-	actor->last_used_at = DatumGetTimestampTz(last_used_at);
-	actor->idle_seconds = nulls[8] ? 0 : DatumGetInt32(idle_seconds);
+	actor->expires_at = DatumGetTimestampTz(values[EXPIRES_AT]);
+	actor->last_used_at = DatumGetTimestampTz(values[LAST_USED_AT]);
+	actor->idle_seconds =
+		nulls[IDLE_SECONDS] ? 0 : DatumGetInt32(values[IDLE_SECONDS]);
 	actor->ends_at = session_end(actor);
-	if (!same_text(state, "open") || actor->ends_at <= GetCurrentTimestamp())
+	if (!same_text(values[STATE], "open") ||
+		actor->ends_at <= GetCurrentTimestamp())
 		return false;
-	actor->user_id = *DatumGetUUIDP(user_id);
-	actor->role = role_parse(TextDatumGetCString(role));
-	text_to_cstring_buffer(DatumGetTextPP(email), actor->email,
+	actor->user_id = *DatumGetUUIDP(values[USER_ID]);
+	actor->role = role_parse(TextDatumGetCString(values[ROLE]));
+	text_to_cstring_buffer(DatumGetTextPP(values[EMAIL]), actor->email,
 						   sizeof(actor->email));
 	actor->ip[0] = '\0';
-	if (!nulls[6])
-		text_to_cstring_buffer(DatumGetTextPP(ip), actor->ip,
+	if (!nulls[IP])
+		text_to_cstring_buffer(DatumGetTextPP(values[IP]), actor->ip,
 							   sizeof(actor->ip));
 	return true;
 }

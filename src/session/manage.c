@@ -28,8 +28,8 @@ SPI_QUERY(revoke_one,
 SPI_QUERY(replace_token,
 		  "UPDATE usermgmt.session SET token_hash = $3 WHERE session_id = $1"
 		  " AND tenant_id = $2 AND state = 'open' AND expires_at > $4"
-		  " RETURNING role, expires_at",
-		  UUIDOID, UUIDOID, BYTEAOID, TIMESTAMPTZOID);
+		  " AND token_hash = $5 RETURNING role, expires_at",
+		  UUIDOID, UUIDOID, BYTEAOID, TIMESTAMPTZOID, BYTEAOID);
 
 static void
 refuse_session(void)
@@ -86,7 +86,8 @@ revoke_session(PG_FUNCTION_ARGS)
 }
 
 /*
- * The own ones but the present, or all of somebody else.
+ * The own ones but the present, or all of somebody else. Who is just signing in
+ * holds the membership, so that session is waited for.
  */
 PG_FUNCTION_INFO_V1(revoke_user_sessions);
 Datum
@@ -106,6 +107,7 @@ revoke_user_sessions(PG_FUNCTION_ARGS)
 	begin_writing(fcinfo);
 	caller = require_own_or_admin(caller, &user_id);
 	membership_require(&caller.tenant_id, &user_id);
+	(void) membership_share(&caller.tenant_id, &user_id);
 	audit_operation(&(AuditOperation){.reason = reason});
 	ended = session_end_others(&caller.tenant_id, &user_id,
 							   own ? &caller.actor->session_id : NULL,
@@ -125,6 +127,7 @@ rotate_session(PG_FUNCTION_ARGS)
 	Caller caller = caller_require(ROLE_MEMBER);
 	SessionStart start = {.outcome = "ok"};
 	Actor actor;
+	bytea *old_hash;
 	bytea *hash;
 
 	if (caller.actor == NULL)
@@ -135,11 +138,15 @@ rotate_session(PG_FUNCTION_ARGS)
 	begin_writing(fcinfo);
 	caller_lock(&caller, ROLE_MEMBER);
 	actor = *caller.actor;
+	old_hash = palloc(VARHDRSZ + sizeof(actor.token_hash));
+	SET_VARSIZE(old_hash, VARHDRSZ + sizeof(actor.token_hash));
+	memcpy(VARDATA(old_hash), actor.token_hash, sizeof(actor.token_hash));
 	start.token =
 		session_token_make(&actor.tenant_id, &actor.session_id, &hash);
 	if (spi_run(replace_token, ARG_UUID(actor.session_id),
 				ARG_UUID(actor.tenant_id), ARG(BYTEAOID, PointerGetDatum(hash)),
-				ARG_TIME(GetCurrentTimestamp())) == 0)
+				ARG_TIME(GetCurrentTimestamp()),
+				ARG(BYTEAOID, PointerGetDatum(old_hash))) == 0)
 		refuse_session();
 	memcpy(actor.token_hash, VARDATA_ANY(hash), sizeof(actor.token_hash));
 	start.role = role_parse(row_text(spi_row(0), "role"));

@@ -171,6 +171,8 @@ session_open(const Tenant *tenant, const Account *account, const Origin *origin,
 	start->role = role_parse(row_text(spi_row(0), "role"));
 	start->expires_at =
 		setting_after(SETTING_SESSION_TTL, tenant->settings, now);
+	if (origin->not_after != 0)
+		start->expires_at = Min(start->expires_at, origin->not_after);
 	start->token = session_token_make(&tenant->tenant_id, session_id, &hash);
 	spi_run(
 		insert_session, ARG_UUID(*session_id), ARG_UUID(tenant->tenant_id),
@@ -309,6 +311,7 @@ session_init(void)
 	actor_set_reader(reread, session_setting_wish, session_setting_read);
 	session_setting_define();
 	throttle_init();
+	session_touch_init();
 	audit_register("session", session_action);
 	maintenance_register("sessions_purged", &purge_sessions);
 	maintenance_register("throttles_purged", &purge_throttles);

@@ -12,8 +12,9 @@
 /* Where a sign-in comes from, as the application says. */
 typedef struct Origin
 {
-	char *ip;		  /* a network address, or NULL */
-	char *user_agent; /* shortened, without control characters, or NULL */
+	char *ip;			   /* a network address, or NULL */
+	char *user_agent;	   /* shortened, without control characters, or NULL */
+	TimestampTz not_after; /* the session ends by then; 0: by its own limit */
 } Origin;
 
 /* The origin in these two text arguments. Raises 22023 for a bad address. */
@@ -44,11 +45,14 @@ extern bool session_open(const Tenant *tenant, const Account *account,
 
 /* Moves last use of the actor's session, and with it the idle limit, where the
  * last time was a minute ago (or half the idle limit) and the transaction may
- * write. */
+ * write; it is written when that commits. */
 extern void session_touch(Actor *actor);
 
 /* When the actor's session ends unless it is used. */
 extern TimestampTz session_end(const Actor *actor);
+
+/* Registers the callback; called once, when the library is loaded. */
+extern void session_touch_init(void);
 
 /* Declares the setting usermgmt.session_token. */
 extern void session_setting_define(void);

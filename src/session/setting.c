@@ -31,6 +31,7 @@ typedef struct SetIn
 static char *session_token;
 static SetIn *present; /* of the present value */
 static bool looked_at;
+static bool defining; /* values from before are checked anew */
 
 static LocalTransactionId
 this_transaction(void)
@@ -45,7 +46,8 @@ check_token(char **value, void **extra, GucSource source)
 
 	if (set_in == NULL)
 		return false;
-	set_in->transaction = this_transaction();
+	set_in->transaction =
+		defining ? InvalidLocalTransactionId : this_transaction();
 	*extra = set_in;
 	return true;
 }
@@ -67,8 +69,9 @@ show_token(void)
 }
 
 /*
- * Whether a value that was set before the library was loaded was set in this
- * transaction: only then is there something to undo at its end.
+ * Whether the present value, of a time before the library was loaded, was set
+ * in this transaction: only then is there something to undo at its end. The
+ * values beneath it count for nothing.
  */
 static bool
 placeholder_is_of_this_transaction(void)
@@ -86,6 +89,7 @@ session_setting_define(void)
 {
 	bool of_this = placeholder_is_of_this_transaction();
 
+	defining = true;
 	DefineCustomStringVariable(
 		SETTING_NAME, "The token of the session to act by.",
 		"It counts in the transaction that sets it.", &session_token, "",
@@ -93,8 +97,9 @@ session_setting_define(void)
 		GUC_NO_SHOW_ALL | GUC_NO_RESET_ALL | GUC_NOT_IN_SAMPLE |
 			GUC_DISALLOW_IN_FILE | GUC_DISALLOW_IN_AUTO_FILE,
 		check_token, assign_token, show_token);
-	if (!of_this && present != NULL)
-		present->transaction = InvalidLocalTransactionId;
+	defining = false;
+	if (of_this)
+		present->transaction = this_transaction();
 }
 
 ActorWish
@@ -113,10 +118,10 @@ session_setting_read(Actor *actor)
 	SessionToken token;
 	bool live;
 
-	looked_at = true;
 	live = session_token_parse(cstring_to_text(session_token), &token) &&
 		   installation_is_live() &&
 		   session_read(&token.session_id, &token.tenant_id, token.hash, actor);
+	looked_at = true;
 	if (live)
 		session_touch(actor);
 	return live;

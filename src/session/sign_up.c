@@ -2,9 +2,9 @@
  * sign_up.c
  *	  Found a tenant of one's own, where the server lets anybody.
  *
- * Whoever has an account proves it as at a log-in. A new one begins unproven:
- * a tenant that names its address gets nothing from that until a mailed link
- * was followed.
+ * Whoever has an account proves it as at a log-in. A new one begins unproven: a
+ * tenant that names its address gets nothing from that until a mailed link was
+ * followed, and its further tenants send it no mail.
  */
 #include "postgres.h"
 
@@ -40,8 +40,9 @@ enter_new_tenant(const pg_uuid_t *tenant_id, const char *slug,
 	*tenant = tenant_found(tenant_id, slug, tenant_name,
 						   &joiner->account.user_id, true);
 	session_open(tenant, &joiner->account, origin, start);
-	password_mail("welcome", tenant, &joiner->account, &joiner->account.user_id,
-				  0);
+	if (joiner->account.verified || !joiner->known)
+		password_mail("welcome", tenant, &joiner->account,
+					  &joiner->account.user_id, 0);
 }
 
 static Datum

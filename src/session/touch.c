@@ -2,10 +2,11 @@
  * touch.c
  *	  When a session was last used, written at most once a minute.
  *
- * Requests of one session must not wait for each other here, so a row that
- * somebody else holds is passed over. A standby and a read-only transaction
- * write nothing; there the idle limit counts from the last use that was
- * written.
+ * It is written when the transaction commits, last of all, so that nobody who
+ * wants to end the session waits for a transaction that goes on; a row that
+ * somebody else holds is passed over. A standby, a read-only and a prepared
+ * transaction write nothing, and one that is rolled back neither; there the
+ * idle limit counts from the last use that was written.
  */
 #include "postgres.h"
 
@@ -16,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "core/installation.h"
@@ -31,6 +33,9 @@ SPI_QUERY(move_last_use,
 		  " FOR NO KEY UPDATE SKIP LOCKED) AS mine"
 		  " WHERE s.session_id = mine.session_id AND s.tenant_id = $2",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
+
+static Actor due; /* whose last use is to be written */
+static bool is_due;
 
 /*
  * What writes, as a definer: use_session() runs with the rights and the
@@ -49,7 +54,7 @@ session_move_last_use(PG_FUNCTION_ARGS)
 }
 
 static void
-call_definer(const Actor *actor, TimestampTz now)
+call_definer(const Actor *actor)
 {
 	Oid arguments[] = {UUIDOID, UUIDOID, TIMESTAMPTZOID};
 	Oid function =
@@ -60,56 +65,69 @@ call_definer(const Actor *actor, TimestampTz now)
 
 	OidFunctionCall3(function, UUIDPGetDatum(&actor->session_id),
 					 UUIDPGetDatum(&actor->tenant_id),
-					 TimestampTzGetDatum(now));
+					 TimestampTzGetDatum(actor->last_used_at));
 }
 
 /*
- * With a fixed snapshot the row may be newer than it: that is no reason to
- * fail what the caller came for.
+ * Whatever goes wrong here is no reason to fail what the caller came for.
  */
 static void
-call_definer_safely(const Actor *actor, TimestampTz now)
+write_last_use(void)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		call_definer(actor, now);
+		PushActiveSnapshot(GetTransactionSnapshot());
+		call_definer(&due);
+		PopActiveSnapshot();
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	if (error != NULL && error->sqlerrcode != ERRCODE_T_R_SERIALIZATION_FAILURE)
-		ReThrowError(error);
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_PRE_COMMIT && is_due)
+	{
+		is_due = false;
+		if (!XactReadOnly && !IsInParallelMode())
+			write_last_use();
+	}
+	is_due = false;
 }
 
 void
 session_touch(Actor *actor)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	int32 due = actor->idle_seconds == 0
-					? TOUCH_SECONDS
-					: Min(TOUCH_SECONDS, (actor->idle_seconds + 1) / 2);
+	int32 after = actor->idle_seconds == 0
+					  ? TOUCH_SECONDS
+					  : Min(TOUCH_SECONDS, (actor->idle_seconds + 1) / 2);
 
-	if (now - actor->last_used_at < due * USECS_PER_SEC || XactReadOnly ||
-		IsInParallelMode() || !installation_is_live())
+	if (now - actor->last_used_at < after * USECS_PER_SEC || XactReadOnly ||
+		!installation_is_live())
 		return;
-	if (IsolationUsesXactSnapshot())
-		call_definer_safely(actor, now);
-	else
-		call_definer(actor, now);
 	actor->last_used_at = now;
 	actor->ends_at = session_end(actor);
+	due = *actor;
+	is_due = true;
+}
+
+void
+session_touch_init(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
 }

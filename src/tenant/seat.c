@@ -158,9 +158,13 @@ seat_prepare(const Tenant *tenant)
 }
 
 void
-seat_lock(const pg_uuid_t *tenant_id)
+seat_lock(const Tenant *tenant)
 {
-	spi_run(lock_counts, ARG_UUID(*tenant_id));
+	Seats seats = {0};
+
+	read_limits(tenant->settings, &seats);
+	if (is_limited(&seats))
+		spi_run(lock_counts, ARG_UUID(tenant->tenant_id));
 }
 
 /*

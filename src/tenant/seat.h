@@ -15,9 +15,9 @@
  * counted now, under a lock that must not be taken later. */
 extern void seat_prepare(const Tenant *tenant);
 
-/* Locks the counters, where there are any: right after the tenant in the lock
- * order, before whatever takes or gives back a seat. */
-extern void seat_lock(const pg_uuid_t *tenant_id);
+/* Locks the counters of a tenant that has a limit: right after the tenant in
+ * the lock order, before whatever takes or gives back a seat. */
+extern void seat_lock(const Tenant *tenant);
 
 /* Seats of members and of invitations are taken (or given back, below 0) by
  * rows that this transaction has changed. Raises UM035 above a limit. */

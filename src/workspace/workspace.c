@@ -123,6 +123,7 @@ workspace_begin_change(FunctionCallInfo fcinfo, bool by_its_admin)
 	change.workspace_id = *PG_GETARG_UUID_P(0);
 	SPI_connect();
 	begin_writing(fcinfo);
+	(void) tenant_lock_shared(&change.caller.tenant_id);
 	caller_lock(&change.caller, by_its_admin ? ROLE_MEMBER : ROLE_ADMIN);
 	if (spi_run(lock_workspace, ARG_UUID(change.caller.tenant_id),
 				ARG_UUID(change.workspace_id)) == 0)

@@ -63,6 +63,7 @@ find_missing()
 	need "postgresql-$major-pgtap" "/usr/share/postgresql/$major/extension/pgtap.control" \
 		"$("$pg_config" --sharedir 2>/dev/null || :)/extension/pgtap.control"
 	need_command openssl openssl
+	need pgbouncer /usr/sbin/pgbouncer /usr/bin/pgbouncer /usr/local/bin/pgbouncer
 }
 
 lists_are_empty()
