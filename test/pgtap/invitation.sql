@@ -39,7 +39,7 @@ SELECT is(pg_temp.mails_of(:'invitation_id'), 1::bigint, 'S2.2 and queues exactl
 SELECT results_eq($$SELECT email, status, created_at IS NOT NULL, expires_at > now(), invitation_id IS NOT NULL FROM usermgmt.pending_invitations$$, $$VALUES ('carol@acme.test', 'pending', true, true, true)$$,
 	'S2.8 S0.1 the pending ones are listed with address, id, status, creation and expiry');
 SELECT :'invitation_id' AS carol, :'expires_at' AS carol_expiry \gset
-SELECT is((SELECT role FROM usermgmt.invite_user('by-role@acme.test', 'admin')), 'admin', 'S1.6 the role is given when inviting');
+SELECT is((SELECT role FROM usermgmt.invite_user('by-role@acme.test', 'admin')), 'admin', 'S1.6 S3.11 the role is given when inviting');
 SELECT is((SELECT expires_at - created_at FROM usermgmt.invite_user('by-arg@acme.test', expires_in => '2 days')), interval '2 days', 'C1 S1.4 the lifetime can be given with an invitation');
 SET LOCAL usermgmt.invitation_ttl = '3d';
 SELECT is((SELECT expires_at - created_at FROM usermgmt.invite_user('by-server@acme.test')), interval '3 days', 'C1 S1.4 S2.20 is a setting of the server');
