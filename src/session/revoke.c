@@ -28,10 +28,13 @@ SPI_QUERY(end_member, END_SESSIONS OF_MEMBER("$3", "$4"), TIMESTAMPTZOID,
 		  TEXTOID, UUIDOID, UUIDOID);
 SPI_QUERY(find_member, FIND_SESSIONS OF_MEMBER("$1", "$2") " LIMIT 1", UUIDOID,
 		  UUIDOID);
-SPI_QUERY(end_others, END_SESSIONS OF_MEMBER("$3", "$4") BUT("$5"),
+SPI_QUERY(end_others,
+		  END_SESSIONS OF_MEMBER("$3", "$4") BUT("$5") " AND expires_at > $1",
 		  TIMESTAMPTZOID, TEXTOID, UUIDOID, UUIDOID, UUIDOID);
-SPI_QUERY(find_others, FIND_SESSIONS OF_MEMBER("$1", "$2") BUT("$3") " LIMIT 1",
-		  UUIDOID, UUIDOID, UUIDOID);
+SPI_QUERY(find_others,
+		  FIND_SESSIONS OF_MEMBER("$1", "$2")
+			  BUT("$3") " AND expires_at > $4 LIMIT 1",
+		  UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID);
 SPI_QUERY(end_tenant, END_SESSIONS OF_TENANT("$3"), TIMESTAMPTZOID, TEXTOID,
 		  UUIDOID);
 SPI_QUERY(find_tenant, FIND_SESSIONS OF_TENANT("$1") " LIMIT 1", UUIDOID);
@@ -73,12 +76,14 @@ int32
 session_end_others(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
 				   const pg_uuid_t *kept, const char *why)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	int32 ended =
-		spi_run(end_others, ARG_TIME(GetCurrentTimestamp()), ARG_TEXT(why),
-				ARG_UUID(*user_id), ARG_UUID(*tenant_id), ARG_OPT_UUID(kept));
+		spi_run(end_others, ARG_TIME(now), ARG_TEXT(why), ARG_UUID(*user_id),
+				ARG_UUID(*tenant_id), ARG_OPT_UUID(kept));
 
 	require_none(spi_latest(find_others, ARG_UUID(*user_id),
-							ARG_UUID(*tenant_id), ARG_OPT_UUID(kept)));
+							ARG_UUID(*tenant_id), ARG_OPT_UUID(kept),
+							ARG_TIME(now)));
 	return ended;
 }
 

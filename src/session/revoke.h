@@ -16,8 +16,8 @@ extern void session_end_member(const pg_uuid_t *tenant_id,
 							   const pg_uuid_t *user_id, const char *why);
 extern void session_end_tenant(const pg_uuid_t *tenant_id, const char *why);
 
-/* As session_end_member(), but one session (or NULL) goes on; how many ended.
- */
+/* As session_end_member(), but one session (or NULL) goes on, and those that
+ * have expired are left as they are; how many ended. */
 extern int32 session_end_others(const pg_uuid_t *tenant_id,
 								const pg_uuid_t *user_id, const pg_uuid_t *kept,
 								const char *why);

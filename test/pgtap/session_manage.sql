@@ -102,6 +102,7 @@ SELECT is(usermgmt.revoke_user_sessions(:'carol'), :carol_open, 'S1.10 an operat
 SELECT is((SELECT actor_user_id IS NULL AND actor_db_role = session_user FROM usermgmt.audit_event WHERE action = 'session.revoked' AND object_id = pg_temp.sid('carol')::text), true, 'complaint 13: without a session the entry names the database role');
 SELECT pg_temp.open('late', 'carol@acme.test') AS x \gset
 UPDATE usermgmt.session SET expires_at = clock_timestamp() WHERE session_id = pg_temp.sid('late');
+SELECT is(usermgmt.revoke_user_sessions(:'carol'), 0, 'S3.37 an expired session is not ended again');
 -- Only of the present tenant.
 SELECT usermgmt.use_tenant('beta') AS x \gset
 SELECT is((SELECT outcome FROM usermgmt.accept_invitation(pg_temp.token_of(pg_temp.invite('bob@acme.test')), 'secret of bob@acme.test')), 'ok', 'bob belongs to both tenants');
