@@ -73,12 +73,12 @@ lists_are_empty()
 	done
 }
 
-# apt ARGUMENT…: apt-get as root, silent unless it fails.
+# apt ARGUMENT…: apt-get as root, silent unless it fails; no service is started.
 apt()
 {
 	log=$(mktemp)
 	# shellcheck disable=SC2086
-	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 "$@" \
+	$as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -q -o DPkg::Lock::Timeout=120 "$@" \
 		>"$log" 2>&1 </dev/null && rm -f "$log" && return
 	apt_log=$(cat "$log")
 	rm -f "$log"
