@@ -73,7 +73,7 @@ SPI_QUERY(find_misnamed,
 
 static Within keeping; /* the session that account_change_password() keeps */
 static pg_uuid_t kept_session;
-static bool rehashing; /* account_lock_unchanged() is at work */
+static Within rehashing; /* account_lock_unchanged() is at work */
 
 static bool
 account_of_row(uint64 found, Account *account)
@@ -146,20 +146,13 @@ static uint64
 store_rehashed(const Account *account, const char *canonical_email,
 			   const char *rehashed)
 {
-	uint64 volatile found = 0;
+	uint64 found;
 
-	PG_TRY();
-	{
-		rehashing = true;
-		found = spi_run(rehash, ARG_UUID(account->user_id),
-						ARG_INT(account->password_version),
-						ARG_TEXT(canonical_email), ARG_TEXT(rehashed));
-	}
-	PG_FINALLY();
-	{
-		rehashing = false;
-	}
-	PG_END_TRY();
+	within_begin(&rehashing);
+	found = spi_run(rehash, ARG_UUID(account->user_id),
+					ARG_INT(account->password_version),
+					ARG_TEXT(canonical_email), ARG_TEXT(rehashed));
+	within_end(&rehashing);
 	return found;
 }
 
@@ -256,7 +249,8 @@ account_guard(PG_FUNCTION_ARGS)
 	bool isnull = false;
 
 	check_closing(before, after);
-	if (rehashing || row_int(after, "password_version") != version ||
+	if (within_holds(&rehashing) ||
+		row_int(after, "password_version") != version ||
 		!audit_differs(&change, "password_hash"))
 		return PointerGetDatum(after.tuple);
 	return PointerGetDatum(heap_modify_tuple_by_cols(after.tuple, after.desc, 1,

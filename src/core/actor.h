@@ -92,6 +92,10 @@ extern bool actor_operator_tenant(pg_uuid_t *tenant_id);
 /* Where the caller works: the actor's tenant or an operator's; false: none. */
 extern bool caller_tenant(pg_uuid_t *tenant_id);
 
+/* The acting user; raises UM001 without a live session, also for an operator.
+ */
+extern const Actor *actor_require(void);
+
 /* On whose behalf a function runs. */
 typedef struct Caller
 {

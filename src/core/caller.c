@@ -51,6 +51,19 @@ caller_tenant(pg_uuid_t *tenant_id)
 	return actor_operator_tenant(tenant_id) && caller_is_operator();
 }
 
+const Actor *
+actor_require(void)
+{
+	const Actor *actor = actor_current();
+
+	if (actor == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UM_NOT_AUTHENTICATED),
+						errmsg("not authenticated"),
+						errhint("Bind a session with use_session()."),
+						errhidestmt(true)));
+	return actor;
+}
+
 Caller
 caller_require(MemberRole least)
 {

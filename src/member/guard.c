@@ -19,6 +19,7 @@
 #include "core/errors.h"
 #include "core/settings.h"
 #include "core/transition.h"
+#include "core/within.h"
 #include "member/target.h"
 #include "password/password.h"
 #include "session/revoke.h"
@@ -48,7 +49,7 @@ SPI_QUERY(show_role,
 		  " WHERE user_id = $2 AND tenant_id = $1 AND state = 'open'",
 		  UUIDOID, UUIDOID, TEXTOID);
 
-static bool mark_is_moving; /* take_mark() is at work */
+static Within moving_mark; /* take_mark() is at work */
 
 static bool
 is_text(SpiRow row, const char *column, const char *value)
@@ -88,19 +89,12 @@ take_mark(SpiRow row)
 {
 	pg_uuid_t tenant_id = row_uuid(row, "tenant_id");
 
-	PG_TRY();
-	{
-		mark_is_moving = true;
-		SPI_connect();
-		(void) tenant_lock(&tenant_id);
-		spi_run(clear_primary, ARG_UUID(tenant_id));
-		SPI_finish();
-	}
-	PG_FINALLY();
-	{
-		mark_is_moving = false;
-	}
-	PG_END_TRY();
+	within_begin(&moving_mark);
+	SPI_connect();
+	(void) tenant_lock(&tenant_id);
+	spi_run(clear_primary, ARG_UUID(tenant_id));
+	SPI_finish();
+	within_end(&moving_mark);
 }
 
 static void
@@ -138,7 +132,7 @@ membership_guard(PG_FUNCTION_ARGS)
 										  : after.tuple);
 	if (is_primary && !was_primary)
 		take_mark(after);
-	if (was_primary && !is_primary && !mark_is_moving)
+	if (was_primary && !is_primary && !within_holds(&moving_mark))
 		return PointerGetDatum(set_primary(after, true));
 	return PointerGetDatum(after.tuple);
 }

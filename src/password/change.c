@@ -68,6 +68,7 @@ require_password(const Account *account, const Password *password)
 static Datum
 change_password_body(PG_FUNCTION_ARGS)
 {
+	const Actor *actor = actor_require();
 	Caller caller = caller_require(ROLE_MEMBER);
 	Account account;
 	Tenant tenant;
@@ -75,15 +76,10 @@ change_password_body(PG_FUNCTION_ARGS)
 	Password chosen;
 	char *stored;
 
-	if (caller.actor == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UM_NOT_AUTHENTICATED),
-						errmsg("not authenticated"),
-						errhint("Bind a session with use_session()."),
-						errhidestmt(true)));
 	SPI_connect();
 	begin_writing(fcinfo);
 	tenant = tenant_read(&caller.tenant_id);
-	if (!account_read(&caller.actor->user_id, &account))
+	if (!account_read(&actor->user_id, &account))
 		refuse_token();
 	present = password_argument(fcinfo, 0);
 	chosen = password_argument(fcinfo, 1);
@@ -100,8 +96,7 @@ change_password_body(PG_FUNCTION_ARGS)
 						errhint("Try again."), errhidestmt(true)));
 	caller_lock(&caller, ROLE_MEMBER);
 	password_reset_void(&account.user_id, "the password was changed");
-	account_change_password(&account.user_id, stored,
-							&caller.actor->session_id);
+	account_change_password(&account.user_id, stored, &actor->session_id);
 	throttle_clear(account.email);
 	password_mail("password_changed", &tenant, &account, &account.user_id, 0);
 	SPI_finish();

@@ -59,7 +59,7 @@ PG_FUNCTION_INFO_V1(switch_tenant);
 Datum
 switch_tenant(PG_FUNCTION_ARGS)
 {
-	const Actor *actor = actor_current();
+	const Actor *actor = actor_require();
 	char *wanted = argument_text(fcinfo, 0);
 	SessionStart start = {0};
 	Account *account = palloc(sizeof(Account));
@@ -68,10 +68,6 @@ switch_tenant(PG_FUNCTION_ARGS)
 
 	if (wanted == NULL)
 		refuse_null("tenant");
-	if (actor == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UM_NOT_AUTHENTICATED),
-						errmsg("not authenticated"),
-						errhint("Bind a session with use_session().")));
 	SPI_connect();
 	begin_writing(fcinfo);
 	if (!tenant_find(wanted, tenant_id) ||

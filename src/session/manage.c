@@ -130,10 +130,7 @@ rotate_session(PG_FUNCTION_ARGS)
 	bytea *old_hash;
 	bytea *hash;
 
-	if (caller.actor == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UM_NOT_AUTHENTICATED),
-						errmsg("not authenticated"),
-						errhint("Bind a session with use_session().")));
+	(void) actor_require();
 	SPI_connect();
 	begin_writing(fcinfo);
 	caller_lock(&caller, ROLE_MEMBER);

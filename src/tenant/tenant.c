@@ -14,6 +14,7 @@
 #include "core/spi_query.h"
 #include "core/transition.h"
 #include "core/uuid.h"
+#include "core/within.h"
 #include "session/revoke.h"
 #include "tenant/seat.h"
 #include "tenant/tenant.h"
@@ -44,7 +45,7 @@ SPI_QUERY(count_owner,
 		  " AND (owner_count + $2 >= 1 OR state = 'creating')",
 		  UUIDOID, INT4OID);
 
-static bool counting_owners; /* tenant_count_owner() is at work */
+static Within counting_owners; /* tenant_count_owner() is at work */
 
 static Tenant
 tenant_of_row(const pg_uuid_t *tenant_id, uint64 found)
@@ -88,19 +89,11 @@ tenant_lock(const pg_uuid_t *tenant_id)
 bool
 tenant_count_owner(const pg_uuid_t *tenant_id, int32 more)
 {
-	bool volatile counted = false;
+	bool counted;
 
-	PG_TRY();
-	{
-		counting_owners = true;
-		counted =
-			spi_run(count_owner, ARG_UUID(*tenant_id), ARG_INT(more)) == 1;
-	}
-	PG_FINALLY();
-	{
-		counting_owners = false;
-	}
-	PG_END_TRY();
+	within_begin(&counting_owners);
+	counted = spi_run(count_owner, ARG_UUID(*tenant_id), ARG_INT(more)) == 1;
+	within_end(&counting_owners);
 	return counted;
 }
 
@@ -197,7 +190,8 @@ check_owner_count(TriggerData *trigger)
 		before = row_int(after, "owner_count");
 		after = trigger_new_row(trigger);
 	}
-	if (row_int(after, "owner_count") != before && !counting_owners)
+	if (row_int(after, "owner_count") != before &&
+		!within_holds(&counting_owners))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("owner_count is kept by the trigger on "
 							   "membership")));
