@@ -4,13 +4,11 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
+#include "core/attempt.h"
 #include "core/errors.h"
 #include "core/installation.h"
 #include "core/settings.h"
@@ -43,41 +41,24 @@ outcome_of(ErrorData *error)
 	ReThrowError(error);
 }
 
-/*
- * Invite one of many, in a subtransaction of its own; the outcome.
- */
-static const char *
-try_one(const Caller *caller, const Tenant *tenant, Offer *offer,
-		pg_uuid_t *invitation_id)
+/* What invites one of many. */
+typedef struct Deed
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	const char *volatile outcome = "invited";
+	const Caller *caller;
+	const Tenant *tenant;
+	const Offer *offer;
+	pg_uuid_t invitation_id;
+} Deed;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		SPI_connect();
-		*invitation_id = invitation_put(caller, tenant, offer);
-		SPI_finish();
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
+static void
+invite_one(void *arg)
+{
+	Deed *deed = arg;
 
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		CurrentResourceOwner = owner;
-		outcome = outcome_of(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return outcome;
+	SPI_connect();
+	deed->invitation_id =
+		invitation_put(deed->caller, deed->tenant, deed->offer);
+	SPI_finish();
 }
 
 /* One of many. */
@@ -133,6 +114,8 @@ invite_each(FunctionCallInfo fcinfo, const Caller *caller, const Tenant *tenant,
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	List *guests = list_guests(emails);
 	List *sorted = list_copy(guests);
+	Deed deed = {.caller = caller, .tenant = tenant, .offer = offer};
+	ErrorData *error;
 	ListCell *cell;
 
 	list_sort(sorted, compare_guests);
@@ -144,7 +127,9 @@ invite_each(FunctionCallInfo fcinfo, const Caller *caller, const Tenant *tenant,
 		if (guest->outcome != NULL)
 			continue;
 		offer->address = guest->address;
-		guest->outcome = try_one(caller, tenant, offer, &guest->invitation_id);
+		error = attempt(invite_one, &deed, true);
+		guest->outcome = error == NULL ? "invited" : outcome_of(error);
+		guest->invitation_id = deed.invitation_id;
 	}
 	foreach (cell, guests)
 	{

@@ -37,6 +37,7 @@ SPI_QUERY(take_back,
 SPI_QUERY(claim_due,
 		  "WITH due AS (SELECT message_id, tenant_id FROM usermgmt.outbox"
 		  " WHERE state = 'queued' AND due_at <= $1"
+		  " AND tenant_id <> '00000000-0000-0000-0000-000000000000'"
 		  " ORDER BY due_at, message_id LIMIT $2 FOR UPDATE SKIP LOCKED),"
 		  " claimed AS (UPDATE usermgmt.outbox AS o SET state = 'claimed',"
 		  " worker = $3, holder = $4, fence = fence + 1, claimed_at = $1"
@@ -240,6 +241,7 @@ outbox_claim(PG_FUNCTION_ARGS)
 	if (!is_paused() && count > 0)
 	{
 		take_over(GetCurrentTimestamp());
+		mail_resolve_requests(GetCurrentTimestamp(), Min(count, MAX_CLAIM));
 		claim_messages((ReturnSetInfo *) fcinfo->resultinfo, worker,
 					   Min(count, MAX_CLAIM));
 	}

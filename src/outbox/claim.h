@@ -21,6 +21,11 @@ typedef struct RenderedMail
 /* Whether this connection still holds the lock that makes claims its own. */
 extern bool claim_is_held(void);
 
+/* Gives at most count requests that are due their recipients, or cancels
+ * them; the SPI connection is open. */
+extern void mail_resolve_requests(TimestampTz now, int count);
+extern void resolve_init(void);
+
 /* Whether the room that a message belongs to still wants it sent; the row has
  * kind, subject_id and tenant_id. */
 extern bool mail_is_wanted(SpiRow message);

@@ -124,6 +124,17 @@ outbox_put(const Mail *mail)
 }
 
 void
+outbox_request(const char *kind, const char *recipient, TimestampTz expires_at)
+{
+	outbox_put(&(Mail){.kind = kind,
+					   .tenant_id = uuid_nil,
+					   .subject_id = uuid_nil,
+					   .recipient = recipient,
+					   .due_at = GetCurrentTimestamp(),
+					   .expires_at = expires_at});
+}
+
+void
 outbox_cancel_subject(const pg_uuid_t *tenant_id, const pg_uuid_t *subject_id,
 					  const char *why)
 {
@@ -182,4 +193,5 @@ outbox_init(void)
 {
 	RegisterXactCallback(at_transaction_end, NULL);
 	maintenance_register("mails_expired", &cancel_expired);
+	resolve_init();
 }

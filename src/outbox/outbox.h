@@ -11,30 +11,7 @@
 #include "core/spi_query.h"
 #include "token/token.h"
 
-/* How a kind of mail is made. subject is a statement with the parameters
- * (subject id uuid, tenant id uuid, now timestamptz) that gives one row:
- * wanted boolean, linked boolean, generation integer, variables jsonb (an
- * object of texts); no row means that the mail is no longer wanted. Where it
- * is linked, path and purpose make {{link}}, which else is empty. */
-typedef struct MailKind
-{
-	const char *name;
-	const char *path;
-	LinkPurpose purpose;
-	SpiQuery *subject;
-} MailKind;
-
-/* Called once per kind, when the library is loaded. */
-extern void outbox_register(const MailKind *kind);
-
-/* The kind of this name, or NULL. */
-extern const MailKind *mail_kind(const char *name);
-
-/* The link of this kind for a subject, palloc'd, under this base address. */
-extern char *mail_link(const MailKind *kind, const char *base_url,
-					   const LinkToken *token);
-
-/* Queues one mail in the caller's transaction. due_at is when to send it at
+/* A mail to send. due_at is when to send it at
  * the earliest; after expires_at (0: never) it is not sent any more. */
 typedef struct Mail
 {
@@ -47,7 +24,40 @@ typedef struct Mail
 	TimestampTz expires_at;
 } Mail;
 
+/* How a kind of mail is made. subject is a statement with the parameters
+ * (subject id uuid, tenant id uuid, now timestamptz) that gives one row:
+ * wanted boolean, linked boolean, generation integer, variables jsonb (an
+ * object of texts); no row means that the mail is no longer wanted. Where it
+ * is linked, path and purpose make {{link}}, which else is empty.
+ * resolve, for the kinds that outbox_request() takes, completes a request: mail
+ * has the recipient as asked for and expires_at, and gets everything but kind
+ * and due_at; or it says why nobody gets a mail. */
+typedef struct MailKind
+{
+	const char *name;
+	const char *path;
+	LinkPurpose purpose;
+	SpiQuery *subject;
+	const char *(*resolve)(Mail *mail);
+} MailKind;
+
+/* Called once per kind, when the library is loaded. */
+extern void outbox_register(const MailKind *kind);
+
+/* The kind of this name, or NULL. */
+extern const MailKind *mail_kind(const char *name);
+
+/* The link of this kind for a subject, palloc'd, under this base address. */
+extern char *mail_link(const MailKind *kind, const char *base_url,
+					   const LinkToken *token);
+
+/* Queues one mail in the caller's transaction. */
 extern void outbox_put(const Mail *mail);
+
+/* Queues a mail whose tenant, subject and real recipient are looked up only
+ * when a relay claims it (resolve): the same row whoever asks for whomever. */
+extern void outbox_request(const char *kind, const char *recipient,
+						   TimestampTz expires_at);
 
 /* Cancels the mails about this subject that are not on the wire yet. */
 extern void outbox_cancel_subject(const pg_uuid_t *tenant_id,

@@ -24,8 +24,10 @@ CREATE TABLE usermgmt.outbox (
 	CONSTRAINT a_finished_message_says_when CHECK ((state IN ('sent', 'dead', 'cancelled')) = (finished_at IS NOT NULL)),
 	CONSTRAINT a_claimed_message_has_a_holder CHECK (state NOT IN ('claimed', 'sending') OR holder IS NOT NULL)
 );
-COMMENT ON TABLE usermgmt.outbox IS 'Mails to send and sent: what about to whom; texts and links are made when a relay claims them and stored nowhere.';
+COMMENT ON TABLE usermgmt.outbox IS 'Mails to send and sent: what about to whom; texts and links are made when a relay claims them and stored nowhere. A row of no tenant (all zero) is a request that an anonymous caller made: whom it concerns is looked up when it is claimed.';
 CREATE INDEX outbox_due ON usermgmt.outbox (due_at, message_id) WHERE state = 'queued';
+CREATE INDEX outbox_request ON usermgmt.outbox (due_at, message_id)
+	WHERE state IN ('queued', 'cancelled') AND tenant_id = '00000000-0000-0000-0000-000000000000';
 CREATE INDEX outbox_held ON usermgmt.outbox (holder) WHERE state IN ('claimed', 'sending');
 CREATE INDEX outbox_subject ON usermgmt.outbox (subject_id, tenant_id, message_id);
 
@@ -156,14 +158,15 @@ CREATE FUNCTION usermgmt.delivery_of(message usermgmt.outbox) RETURNS text
 COMMENT ON FUNCTION usermgmt.delivery_of(usermgmt.outbox) IS 'queued, scheduled, sent, deferred, failed, bounced or suppressed; NULL when it was cancelled.';
 
 CREATE VIEW usermgmt.mail_queue AS
-	SELECT o.message_id, o.tenant_id, o.kind, o.recipient, o.state,
+	SELECT o.message_id, nullif(o.tenant_id, '00000000-0000-0000-0000-000000000000') AS tenant_id,
+		o.kind, o.recipient, o.state,
 		usermgmt.delivery_of(o) AS delivery, o.due_at, o.expires_at, o.attempts,
 		o.reply, o.worker, o.created_at, o.claimed_at, o.finished_at,
 		o.subject_id, o.recipient_name, o.bounced_at, o.bounce_detail
 	FROM usermgmt.outbox AS o;
 COMMENT ON VIEW usermgmt.mail_queue IS 'Every mail and what has become of it; texts and links exist nowhere.';
 COMMENT ON COLUMN usermgmt.mail_queue.message_id IS 'Id of the mail; also the left part of its Message-ID.';
-COMMENT ON COLUMN usermgmt.mail_queue.tenant_id IS 'The tenant it is sent for.';
+COMMENT ON COLUMN usermgmt.mail_queue.tenant_id IS 'The tenant it is sent for; NULL while nobody has looked up whom it is for, or when nobody was found.';
 COMMENT ON COLUMN usermgmt.mail_queue.kind IS 'invitation, welcome, password_reset, password_changed, role_changed, deactivated, reactivated or removed.';
 COMMENT ON COLUMN usermgmt.mail_queue.recipient IS 'The address it goes to.';
 COMMENT ON COLUMN usermgmt.mail_queue.state IS 'queued, claimed, sending, sent, dead or cancelled.';

@@ -38,7 +38,7 @@ COMMENT ON FUNCTION usermgmt.send_password_reset(uuid) IS 'An admin sends an act
 CREATE FUNCTION usermgmt.request_password_reset(email text) RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.request_password_reset(text) IS 'Sends a link to choose a new password if the address belongs to an active user; for any well-formed address the answer is the same; 22023.';
+COMMENT ON FUNCTION usermgmt.request_password_reset(text) IS 'Asks for a link to choose a new password: the same answer and the same row for every address, looked up when a relay claims the mail; 22023.';
 
 CREATE FUNCTION usermgmt.reset_password(token text, new_password text) RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

@@ -4,7 +4,7 @@
  *
  * A person has one open link: a newer one voids it, whoever asked. Locks:
  * tenant (for an admin's membership is another one), account, membership,
- *reset.
+ * reset.
  */
 #include "postgres.h"
 
@@ -87,13 +87,6 @@ SPI_QUERY(changed_subject,
 		  " FROM usermgmt.account AS a WHERE a.user_id = $1",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 
-static const MailKind reset_mail = {"password_reset", "/reset-password",
-									LINK_PASSWORD_RESET, &reset_subject};
-static const MailKind welcome_mail = {"welcome", "/set-password",
-									  LINK_PASSWORD_RESET, &welcome_subject};
-static const MailKind changed_mail = {"password_changed", NULL, LINK_NONE,
-									  &changed_subject};
-
 /*
  * Cancel the mails about the links that the last statement voided.
  */
@@ -157,9 +150,12 @@ password_mail(const char *kind, const Tenant *tenant, const Account *account,
 					   .expires_at = expires_at});
 }
 
-void
-password_reset_put(const Tenant *tenant, const Account *account,
-				   const char *origin, const pg_uuid_t *requested_by)
+/*
+ * Open a link, and describe its mail.
+ */
+static Mail
+open_reset(const Tenant *tenant, const Account *account, const char *origin,
+		   const pg_uuid_t *requested_by)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	pg_uuid_t reset_id = uuid_make(now);
@@ -173,8 +169,22 @@ password_reset_put(const Tenant *tenant, const Account *account,
 	spi_run(insert_reset, ARG_UUID(reset_id), ARG_UUID(account->user_id),
 			ARG_UUID(tenant->tenant_id), ARG_TEXT(origin),
 			ARG_OPT_UUID(requested_by), ARG_TIME(now), ARG_TIME(expires_at));
-	password_mail(welcome ? "welcome" : "password_reset", tenant, account,
-				  &reset_id, expires_at);
+	return (Mail){.kind = welcome ? "welcome" : "password_reset",
+				  .tenant_id = tenant->tenant_id,
+				  .subject_id = reset_id,
+				  .recipient = account->email,
+				  .recipient_name = account->name,
+				  .due_at = now,
+				  .expires_at = expires_at};
+}
+
+void
+password_reset_put(const Tenant *tenant, const Account *account,
+				   const char *origin, const pg_uuid_t *requested_by)
+{
+	Mail mail = open_reset(tenant, account, origin, requested_by);
+
+	outbox_put(&mail);
 }
 
 void
@@ -232,39 +242,59 @@ send_password_reset(PG_FUNCTION_ARGS)
 }
 
 /*
- * Mail a link, unless the person has just asked for one or has lost access
- * meanwhile.
+ * Give the request of an anonymous caller to the person who has the address,
+ * unless it was made a moment ago before or the person has lost access.
  */
-static void
-request(const Account *account, pg_uuid_t tenant_id)
+static const char *
+resolve_request(Mail *mail)
 {
-	Tenant tenant = tenant_read(&tenant_id);
+	static const char *const nobody = "no active person has this address";
+	Address address = address_require(mail->recipient, "email");
+	pg_uuid_t tenant_id;
+	Account account;
+	Tenant tenant;
 
-	account_lock(&account->user_id);
-	if (spi_run(share_active, ARG_UUID(account->user_id), ARG_UUID(tenant_id)) >
-			0 &&
-		!asked_recently(&tenant, account, "self"))
-		password_reset_put(&tenant, account, "self", NULL);
+	if (!account_find(&address, &account) ||
+		spi_latest(home_tenant, ARG_UUID(account.user_id)) == 0)
+		return nobody;
+	tenant_id = row_uuid(spi_row(0), "tenant_id");
+	tenant = tenant_read(&tenant_id);
+	account_lock(&account.user_id);
+	if (spi_run(share_active, ARG_UUID(account.user_id), ARG_UUID(tenant_id)) ==
+		0)
+		return nobody;
+	if (asked_recently(&tenant, &account, "self"))
+		return "a link was mailed a moment ago";
+	*mail = open_reset(&tenant, &account, "self", NULL);
+	return NULL;
 }
 
 /*
- * The same answer for every address: none is told apart.
+ * The same answer, the same row and the same work for every address: whose it
+ * is comes out when the mail is claimed.
  */
 PG_FUNCTION_INFO_V1(request_password_reset);
 Datum
 request_password_reset(PG_FUNCTION_ARGS)
 {
 	Address address = address_require(argument_text(fcinfo, 0), "email");
-	Account account;
 
 	SPI_connect();
 	begin_writing(fcinfo);
-	if (account_find(&address, &account) &&
-		spi_latest(home_tenant, ARG_UUID(account.user_id)) > 0)
-		request(&account, row_uuid(spi_row(0), "tenant_id"));
+	outbox_request(
+		"password_reset", address.typed,
+		setting_after(SETTING_PASSWORD_RESET_TTL, NULL, GetCurrentTimestamp()));
 	SPI_finish();
 	PG_RETURN_VOID();
 }
+
+static const MailKind reset_mail = {"password_reset", "/reset-password",
+									LINK_PASSWORD_RESET, &reset_subject,
+									resolve_request};
+static const MailKind welcome_mail = {
+	"welcome", "/set-password", LINK_PASSWORD_RESET, &welcome_subject, NULL};
+static const MailKind changed_mail = {"password_changed", NULL, LINK_NONE,
+									  &changed_subject, NULL};
 
 void
 password_mails_register(void)

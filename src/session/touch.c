@@ -15,11 +15,10 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "core/attempt.h"
 #include "core/installation.h"
 #include "core/spi_query.h"
 #include "session/session.h"
@@ -68,33 +67,24 @@ call_definer(const Actor *actor)
 					 TimestampTzGetDatum(actor->last_used_at));
 }
 
+static void
+write_last_use(void *arg)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	call_definer(&due);
+	PopActiveSnapshot();
+}
+
 /*
  * Whatever goes wrong here is no reason to fail what the caller came for.
  */
 static void
-write_last_use(void)
+try_last_use(void)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *error = attempt(write_last_use, NULL, true);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		PushActiveSnapshot(GetTransactionSnapshot());
-		call_definer(&due);
-		PopActiveSnapshot();
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	if (error != NULL && attempt_was_cancelled(error))
+		ReThrowError(error);
 }
 
 static void
@@ -104,7 +94,7 @@ at_transaction_end(XactEvent event, void *arg)
 	{
 		is_due = false;
 		if (!XactReadOnly && !IsInParallelMode())
-			write_last_use();
+			try_last_use();
 	}
 	is_due = false;
 }

@@ -13,7 +13,7 @@ SELECT is_empty($$SELECT a FROM unnest(ARRAY['bob@x.com', 'BOB@X.COM', ' bob@x.c
 	'S2.3 a member is a member, however the address is typed');
 SELECT is_empty(format($$SELECT a FROM unnest(ARRAY['bob@x.com', 'BOB@X.COM', ' bob@x.com ', 'Bob@X.com']) AS a
 		WHERE (SELECT user_id FROM usermgmt.log_in(a, 'bobs long password')) IS DISTINCT FROM %L$$, :'bob'), 'S4.2 the person logs in, however the address is typed');
-SELECT usermgmt.request_password_reset(' BOB@x.COM') AS x \gset
+SELECT usermgmt.request_password_reset(' BOB@x.COM') AS x, pg_temp.mail_token('password_reset', 'Bob@X.com') AS y \gset
 SELECT results_eq($$SELECT user_id FROM usermgmt.password_reset WHERE origin = 'self'$$, format('VALUES (%L::uuid)', :'bob'), 'S0.8 asks for a reset, however the address is typed');
 SELECT pg_temp.tenant('beta') AS beta_id \gset
 SELECT invitation_id AS second FROM usermgmt.invite_user('BOB@X.COM', 'admin') \gset
