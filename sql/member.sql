@@ -70,9 +70,28 @@ SELECT role FROM usermgmt.change_role(:'olivia_id', 'member');
 SELECT usermgmt.use_tenant('acme') IS NOT NULL AS selected, usermgmt.end_use();
 SELECT email, role, is_primary_owner FROM usermgmt.members ORDER BY joined_at;
 
--- A member manages nobody and sees no list.
+-- Another address: the password asks, the new mailbox confirms.
 SELECT session_token AS olivia FROM usermgmt.log_in('olivia@acme.example', 'correct horse battery') \gset
 SELECT role FROM usermgmt.use_session(:'olivia');
+SELECT usermgmt.request_email_change('olivia@home.example', 'battery staple');
+\echo :SQLSTATE
+SELECT usermgmt.request_email_change('olivia', 'correct horse battery');
+SELECT usermgmt.request_email_change('olivia@acme.example', 'correct horse battery');
+SELECT usermgmt.request_email_change('olivia@home.example', 'correct horse battery');
+SELECT usermgmt.request_email_change('olivia@home.example', 'correct horse battery');
+\echo :SQLSTATE
+SELECT kind, recipient, state FROM usermgmt.mail_queue WHERE kind LIKE 'email%' ORDER BY kind;
+SELECT substring(text_body FROM 'token=(\S+)') AS link, regexp_replace(text_body, 'token=\S+|until [0-9: -]+ UTC', '...', 'g') AS text
+FROM usermgmt.outbox_claim('psql') WHERE kind = 'email_change' \gset
+\echo :text
+SELECT old_email, new_email, status FROM usermgmt.preview_email_change(:'link');
+SELECT usermgmt.confirm_email_change(:'link');
+SELECT usermgmt.confirm_email_change(:'link');
+\echo :SQLSTATE
+SELECT kind, recipient, state FROM usermgmt.mail_queue WHERE kind = 'email_changed' ORDER BY recipient;
+SELECT outcome FROM usermgmt.log_in('olivia@home.example', 'correct horse battery');
+
+-- A member manages nobody and sees no list.
 SELECT count(*) FROM usermgmt.members;
 SELECT count(*) FROM usermgmt.member_statistics;
 SELECT usermgmt.deactivate_user(:'eva_id');

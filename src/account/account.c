@@ -307,6 +307,8 @@ account_action(const AuditChange *change)
 		return NULL;
 	if (audit_differs(change, "closed_at"))
 		return "account.closed";
+	if (audit_differs(change, "email"))
+		return "account.email_changed";
 	if (audit_differs(change, "successor_id"))
 		return "account.linked";
 	if (audit_differs(change, "password_version"))

@@ -1,7 +1,7 @@
 -- Nobody but the owner may do anything until grant_access() says so, whatever
 -- PUBLIC or the database's default privileges give to new objects.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA usermgmt FROM PUBLIC;
-REVOKE ALL ON TYPE usermgmt.outbox_message, usermgmt.session_context, usermgmt.session_start, usermgmt.password_reset_preview, usermgmt.workspace_facts, usermgmt.removal_preview, usermgmt.removal, usermgmt.invitation_preview FROM PUBLIC;
+REVOKE ALL ON TYPE usermgmt.outbox_message, usermgmt.session_context, usermgmt.session_start, usermgmt.password_reset_preview, usermgmt.workspace_facts, usermgmt.removal_preview, usermgmt.removal, usermgmt.email_change_preview, usermgmt.invitation_preview FROM PUBLIC;
 SELECT usermgmt.revoke_everything();
 DROP FUNCTION usermgmt.revoke_everything();
 
@@ -26,6 +26,7 @@ ALTER TABLE usermgmt.role_permission ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.account_identity ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.membership ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.password_reset ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.email_change ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.session ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.login_throttle ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.workspace ENABLE ROW LEVEL SECURITY;
@@ -49,6 +50,7 @@ CREATE POLICY operators ON usermgmt.role_permission FOR SELECT USING (has_functi
 CREATE POLICY operators ON usermgmt.account_identity FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.membership FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.password_reset FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.email_change FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.session FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.login_throttle FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.workspace FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
@@ -75,6 +77,7 @@ SELECT pg_catalog.pg_extension_config_dump('usermgmt.role_permission', 'WHERE NO
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.account_identity', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.membership', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.password_reset', '');
+SELECT pg_catalog.pg_extension_config_dump('usermgmt.email_change', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.session', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.login_throttle', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.workspace', '');

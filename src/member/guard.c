@@ -20,6 +20,7 @@
 #include "core/settings.h"
 #include "core/transition.h"
 #include "core/within.h"
+#include "member/email_change.h"
 #include "member/target.h"
 #include "password/password.h"
 #include "session/revoke.h"
@@ -168,6 +169,7 @@ cut_access(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
 		   const char *why)
 {
 	password_reset_cancel(tenant_id, user_id);
+	email_change_cancel(tenant_id, user_id);
 	session_end_member(tenant_id, user_id, why);
 }
 
@@ -188,6 +190,7 @@ static void
 follow_removal(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id)
 {
 	password_reset_cancel(tenant_id, user_id);
+	email_change_cancel(tenant_id, user_id);
 	if (account_lock(user_id) &&
 		spi_latest(find_other_home, ARG_UUID(*user_id)) == 0)
 		account_close(user_id);
@@ -286,5 +289,6 @@ void
 member_init(void)
 {
 	member_mails_register();
+	email_change_init();
 	audit_register("user", membership_action);
 }

@@ -49,6 +49,42 @@ COMMENT ON FUNCTION usermgmt.membership_refuse_truncate() IS 'Trigger: TRUNCATE 
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON usermgmt.membership
 	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.membership_refuse_truncate();
 
+-- open -> used | superseded | cancelled, and no way back.
+CREATE TABLE usermgmt.email_change (
+	change_id uuid NOT NULL,
+	user_id uuid NOT NULL REFERENCES usermgmt.account,
+	tenant_id uuid NOT NULL REFERENCES usermgmt.tenant,
+	old_email text NOT NULL,
+	email text NOT NULL,
+	canonical_email text NOT NULL,
+	state text NOT NULL CHECK (state IN ('open', 'used', 'superseded', 'cancelled')),
+	generation integer NOT NULL DEFAULT 0,
+	created_at timestamptz NOT NULL,
+	expires_at timestamptz NOT NULL,
+	finished_at timestamptz,
+	PRIMARY KEY (change_id, user_id),
+	CONSTRAINT a_finished_change_says_when CHECK ((state = 'open') = (finished_at IS NULL))
+);
+COMMENT ON TABLE usermgmt.email_change IS 'Wishes of people to have another address (email), each confirmed by a link mailed there; the token is derived, never stored.';
+CREATE UNIQUE INDEX one_open_email_change_per_person ON usermgmt.email_change (user_id) WHERE state = 'open';
+CREATE INDEX email_change_recent ON usermgmt.email_change (user_id, created_at);
+SELECT usermgmt.audit_attach('usermgmt.email_change', '{email_change,change_id,person:user_id,ignore:canonical_email}');
+CREATE TRIGGER address BEFORE INSERT OR UPDATE OF email, canonical_email ON usermgmt.email_change
+	FOR EACH ROW EXECUTE FUNCTION usermgmt.address_guard();
+
+CREATE FUNCTION usermgmt.email_change_guard() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.email_change_guard() IS 'Trigger: a wish for another address changes state only as the table of transitions allows.';
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF state ON usermgmt.email_change
+	FOR EACH ROW EXECUTE FUNCTION usermgmt.email_change_guard();
+
+CREATE FUNCTION usermgmt.email_change_follow() RETURNS trigger
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.email_change_follow() IS 'Trigger: a new password or address voids an open wish for another address, a new address also the open links for a new password.';
+CREATE TRIGGER email_changes AFTER UPDATE OF email, canonical_email, password_hash, password_version, closed_at ON usermgmt.account
+	FOR EACH ROW EXECUTE FUNCTION usermgmt.email_change_follow();
+
 CREATE TABLE usermgmt.role (
 	role text NOT NULL PRIMARY KEY,
 	rank integer NOT NULL UNIQUE,
@@ -243,6 +279,29 @@ CREATE FUNCTION usermgmt.update_profile(name text) RETURNS usermgmt.members
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.update_profile(text) IS 'The acting user changes the own name; an empty one takes it away; 22023, UM001.';
 
+CREATE FUNCTION usermgmt.request_email_change(new_email text, password text) RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.request_email_change(text, text) IS 'The acting user asks, with the password, for another address: a link goes to the new one, a notice to the present one, whoever else has the new one; 22023, UM001, UM020, UM022, UM039.';
+
+CREATE FUNCTION usermgmt.confirm_email_change(token text) RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.confirm_email_change(text) IS 'The acting user confirms the new address by the link mailed there, once; both addresses are told, open links for a new password end; 23505, UM001, UM010, UM011, UM012, UM014, UM037.';
+
+CREATE TYPE usermgmt.email_change_preview AS (
+	old_email text,
+	new_email text,
+	status text,
+	expires_at timestamptz
+);
+COMMENT ON TYPE usermgmt.email_change_preview IS 'Which address a link would replace by which, and whether it still works: pending, used, superseded, cancelled or expired.';
+
+CREATE FUNCTION usermgmt.preview_email_change(token text) RETURNS usermgmt.email_change_preview
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.preview_email_change(text) IS 'Which address a link would replace by which, and whether it still works; consumes and writes nothing; UM010.';
+
 CREATE FUNCTION usermgmt.set_metadata(kind text, id uuid, metadata jsonb) RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
@@ -265,6 +324,10 @@ INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('application', 'function', 'remove_user'),
 	('operator', 'function', 'link_previous_account'),
 	('application', 'function', 'update_profile'),
+	('application', 'function', 'request_email_change'),
+	('application', 'function', 'confirm_email_change'),
+	('application', 'function', 'preview_email_change'),
+	('operator', 'relation', 'email_change'),
 	('application', 'function', 'set_metadata'),
 	('application', 'function', 'users_json'),
 	('application', 'function', 'team_json'),

@@ -143,6 +143,21 @@ outbox_cancel_subject(const pg_uuid_t *tenant_id, const pg_uuid_t *subject_id,
 }
 
 void
+outbox_cancel_returned(uint64 count, const char *why)
+{
+	SPITupleTable *rows = SPI_tuptable;
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		SpiRow row = {rows->vals[i], rows->tupdesc};
+		pg_uuid_t tenant_id = row_uuid(row, "tenant_id");
+		pg_uuid_t subject_id = row_uuid(row, "subject_id");
+
+		outbox_cancel_subject(&tenant_id, &subject_id, why);
+	}
+}
+
+void
 outbox_cancel_kind(const pg_uuid_t *tenant_id, const pg_uuid_t *subject_id,
 				   const char *kind, const char *why)
 {

@@ -68,6 +68,10 @@ extern void outbox_cancel_kind(const pg_uuid_t *tenant_id,
 							   const pg_uuid_t *subject_id, const char *kind,
 							   const char *why);
 
+/* As outbox_cancel_subject(), for each of the count rows that the last
+ * statement returned, by their columns tenant_id and subject_id. */
+extern void outbox_cancel_returned(uint64 count, const char *why);
+
 /* A step of run_maintenance(): a statement with the parameter now, counted
  * under this name. Called once per step, when the library is loaded. */
 extern void maintenance_register(const char *name, SpiQuery *statement);

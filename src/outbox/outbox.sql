@@ -167,7 +167,7 @@ CREATE VIEW usermgmt.mail_queue AS
 COMMENT ON VIEW usermgmt.mail_queue IS 'Every mail and what has become of it; texts and links exist nowhere.';
 COMMENT ON COLUMN usermgmt.mail_queue.message_id IS 'Id of the mail; also the left part of its Message-ID.';
 COMMENT ON COLUMN usermgmt.mail_queue.tenant_id IS 'The tenant it is sent for; NULL while nobody has looked up whom it is for, or when nobody was found.';
-COMMENT ON COLUMN usermgmt.mail_queue.kind IS 'invitation, welcome, password_reset, password_changed, role_changed, deactivated, reactivated or removed.';
+COMMENT ON COLUMN usermgmt.mail_queue.kind IS 'invitation, welcome, password_reset, password_changed, email_change, email_change_requested, email_changed, role_changed, deactivated, reactivated or removed.';
 COMMENT ON COLUMN usermgmt.mail_queue.recipient IS 'The address it goes to.';
 COMMENT ON COLUMN usermgmt.mail_queue.state IS 'queued, claimed, sending, sent, dead or cancelled.';
 COMMENT ON COLUMN usermgmt.mail_queue.delivery IS 'queued, scheduled, sent, deferred, failed, bounced or suppressed; NULL when it was cancelled.';
@@ -321,6 +321,48 @@ If that was not you, ask for a new password at once at {{base_url}} and tell an 
 '<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
 <p>the password of your account {{recipient}} was changed on {{changed_at}}, and you were signed out everywhere else.</p>
 <p>If that was not you, ask for a new password at once at {{base_url}} and tell an administrator of {{tenant_name}}.</p>
+'),
+('email_change', 'en', true,
+'Confirm your new address for {{tenant_name}}',
+'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
+
+you asked to use this address, {{new_email}}, instead of {{old_email}}. To confirm it, sign in and open this link:
+
+{{link}}
+
+It works once, until {{expires_at}}.
+
+If you did not ask for this, you can ignore this mail: nothing changes.
+',
+'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
+<p>you asked to use this address, {{new_email}}, instead of {{old_email}}. To confirm it, sign in and <a href="{{link}}">open this link</a>:</p>
+<p>{{link}}</p>
+<p>It works once, until {{expires_at}}.</p>
+<p>If you did not ask for this, you can ignore this mail: nothing changes.</p>
+'),
+('email_change_requested', 'en', true,
+'Your address is to be changed',
+'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
+
+somebody signed in to your account with your password and asked to replace the address {{old_email}} by {{new_email}}. Nothing has changed yet: the new address has to be confirmed until {{expires_at}}.
+
+If that was not you, change your password at once at {{base_url}}: that voids the request. Tell an administrator of {{tenant_name}}.
+',
+'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
+<p>somebody signed in to your account with your password and asked to replace the address {{old_email}} by {{new_email}}. Nothing has changed yet: the new address has to be confirmed until {{expires_at}}.</p>
+<p>If that was not you, change your password at once at <a href="{{base_url}}">{{base_url}}</a>: that voids the request. Tell an administrator of {{tenant_name}}.</p>
+'),
+('email_changed', 'en', true,
+'Your address was changed',
+'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
+
+the address of your account was changed from {{old_email}} to {{new_email}}. From now on, sign in with the new one.
+
+If that was not you, tell an administrator of {{tenant_name}} at once.
+',
+'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
+<p>the address of your account was changed from {{old_email}} to {{new_email}}. From now on, sign in with the new one.</p>
+<p>If that was not you, tell an administrator of {{tenant_name}} at once.</p>
 '),
 ('role_changed', 'en', true,
 'Your role in {{tenant_name}} is now {{role}}',

@@ -38,11 +38,8 @@ refuse_busy(int seconds)
 			 errhint("Try again in %d seconds.", seconds), errhidestmt(true)));
 }
 
-/*
- * Raise unless it is the account's password; failures count as at a log-in.
- */
-static void
-require_password(const Account *account, const Password *password)
+void
+password_prove(const Account *account, const Password *password)
 {
 	Address address = address_require(account->email, "email");
 	int wait = throttle_begin(&address) ? throttle_wait(&address) : 2;
@@ -83,7 +80,7 @@ change_password_body(PG_FUNCTION_ARGS)
 		refuse_token();
 	present = password_argument(fcinfo, 0);
 	chosen = password_argument(fcinfo, 1);
-	require_password(&account, &present);
+	password_prove(&account, &present);
 	password_check(&chosen, account.email, account.name, &tenant);
 	stored = password_hash(&chosen);
 	password_wipe(&present);

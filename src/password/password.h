@@ -7,6 +7,7 @@
 #include "account/account.h"
 #include "core/settings.h"
 #include "tenant/tenant.h"
+#include "token/token.h"
 
 /* A password in the form that is hashed: NFC, UTF-8. secret is palloc'd. */
 typedef struct Password
@@ -48,6 +49,15 @@ typedef enum PasswordVerdict
  * Call it while no row lock is held. */
 extern PasswordVerdict password_verify(const Password *password,
 									   const char *stored);
+
+/* Raises UM020 unless it is the account's password, and UM022 when it can not
+ * be compared now; failures count as at a log-in. Call it while no row lock is
+ * held. */
+extern void password_prove(const Account *account, const Password *password);
+
+/* Raises unless a mailed link in this state, that lives until expires_at, can
+ * be used: UM011 expired, UM012 used, UM014 superseded, UM037 cancelled. */
+extern void link_require_open(const char *state, TimestampTz expires_at);
 
 /* Opens a link for a new password (kind "password_reset" or "welcome"), voids
  * the person's earlier ones, and queues the mail. requested_by is the admin

@@ -18,12 +18,12 @@
 SPI_QUERY(supersede,
 		  "UPDATE usermgmt.password_reset SET state = 'superseded',"
 		  " finished_at = $2 WHERE user_id = $1 AND state = 'open'"
-		  " RETURNING reset_id, tenant_id",
+		  " RETURNING reset_id AS subject_id, tenant_id",
 		  UUIDOID, TIMESTAMPTZOID);
 SPI_QUERY(cancel,
 		  "UPDATE usermgmt.password_reset SET state = 'cancelled',"
 		  " finished_at = $3 WHERE user_id = $1 AND tenant_id = $2"
-		  " AND state = 'open' RETURNING reset_id, tenant_id",
+		  " AND state = 'open' RETURNING reset_id AS subject_id, tenant_id",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 SPI_QUERY(find_open,
 		  "SELECT FROM usermgmt.password_reset WHERE user_id = $1"
@@ -88,24 +88,6 @@ SPI_QUERY(changed_subject,
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 
 /*
- * Cancel the mails about the links that the last statement voided.
- */
-static void
-cancel_mails(uint64 count, const char *why)
-{
-	SPITupleTable *rows = SPI_tuptable;
-
-	for (uint64 i = 0; i < count; i++)
-	{
-		SpiRow row = {rows->vals[i], rows->tupdesc};
-		pg_uuid_t reset_id = row_uuid(row, "reset_id");
-		pg_uuid_t tenant_id = row_uuid(row, "tenant_id");
-
-		outbox_cancel_subject(&tenant_id, &reset_id, why);
-	}
-}
-
-/*
  * A transaction with a fixed snapshot can not void a link made after it: it
  * gives way instead.
  */
@@ -122,16 +104,17 @@ require_none_open(const pg_uuid_t *user_id, const pg_uuid_t *tenant_id)
 void
 password_reset_cancel(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id)
 {
-	cancel_mails(spi_run(cancel, ARG_UUID(*user_id), ARG_UUID(*tenant_id),
-						 ARG_TIME(GetCurrentTimestamp())),
-				 "the person lost access");
+	outbox_cancel_returned(spi_run(cancel, ARG_UUID(*user_id),
+								   ARG_UUID(*tenant_id),
+								   ARG_TIME(GetCurrentTimestamp())),
+						   "the person lost access");
 	require_none_open(user_id, tenant_id);
 }
 
 void
 password_reset_void(const pg_uuid_t *user_id, const char *why)
 {
-	cancel_mails(
+	outbox_cancel_returned(
 		spi_run(supersede, ARG_UUID(*user_id), ARG_TIME(GetCurrentTimestamp())),
 		why);
 	require_none_open(user_id, NULL);

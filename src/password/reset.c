@@ -41,11 +41,8 @@ SPI_QUERY(is_active_anywhere,
 		  " AND status = 'active' FOR SHARE",
 		  UUIDOID);
 
-/*
- * Say why a link can not be used; return if it can.
- */
-static void
-refuse_reset(const char *state, TimestampTz expires_at)
+void
+link_require_open(const char *state, TimestampTz expires_at)
 {
 	if (strcmp(state, "used") == 0)
 		ereport(ERROR, (errcode(ERRCODE_UM_TOKEN_USED),
@@ -80,8 +77,8 @@ owner_of(const LinkToken *token)
 				   ARG_UUID(token->tenant_id), ARG_INT(token->generation)) == 0)
 		refuse_token();
 	user_id = row_uuid(spi_row(0), "user_id");
-	refuse_reset(row_text(spi_row(0), "state"),
-				 row_time(spi_row(0), "expires_at"));
+	link_require_open(row_text(spi_row(0), "state"),
+					  row_time(spi_row(0), "expires_at"));
 	if (!account_read(&user_id, &account))
 		refuse_token();
 	return account;

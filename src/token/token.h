@@ -22,7 +22,8 @@ typedef enum LinkPurpose
 	LINK_NONE = 0,
 	LINK_INVITATION,
 	LINK_PASSWORD_RESET,
-	LINK_INVITATION_BY_HAND /* shown to an admin: proves no mailbox */
+	LINK_INVITATION_BY_HAND, /* shown to an admin: proves no mailbox */
+	LINK_EMAIL_CHANGE
 } LinkPurpose;
 
 typedef struct LinkToken

@@ -236,7 +236,7 @@ CREATE TEMPORARY TABLE good (argument text PRIMARY KEY, value text);
 INSERT INTO good VALUES
 	('database_role', $$'tap_core_nobody'$$), ('access', $$'application'$$), ('role', $$'member'$$), ('slug', $$'good'$$),
 	('name', $$'Good'$$), ('owner_email', $$'good@good.test'$$), ('owner_name', $$'Good'$$), ('tenant', $$'acme'$$),
-	('email', $$'good@good.test'$$), ('password', $$'a good password'$$), ('new_password', $$'a good password'$$), ('current_password', $$'secret of bob@acme.test'$$),
+	('email', $$'good@good.test'$$), ('password', $$'a good password'$$), ('new_password', $$'a good password'$$), ('current_password', $$'secret of bob@acme.test'$$), ('new_email', $$'good@new.test'$$),
 	('ip', $$'192.0.2.1'$$), ('user_agent', $$'good'$$), ('reason', $$'good'$$), ('message', $$'good'$$),
 	('workspaces', $$'{}'$$), ('metadata', $$'{}'$$), ('provider', $$'good'$$), ('subject', $$'good'$$), ('session_id', $$(SELECT session_id FROM usermgmt.session WHERE user_id = pg_temp.id_of('bob@acme.test') AND state = 'open' LIMIT 1)$$), ('set_metadata.kind', $$'account'$$), ('permission', $$'manage_users'$$), ('transfer_to', 'NULL'), ('confirm', 'true'),
 	('old_user_id', $$(SELECT user_id FROM usermgmt.account WHERE closed_at IS NOT NULL)$$), ('new_user_id', quote_literal(pg_temp.id_of('bob@acme.test'))), ('tenant_slug', $$'signed-up'$$), ('tenant_name', $$'Signed up'$$),
