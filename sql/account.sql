@@ -22,6 +22,12 @@ UPDATE usermgmt.account SET password_hash = 'hunter2';
 INSERT INTO usermgmt.account (user_id, email) VALUES ('00000000-0000-7000-8000-000000000001', 'OLIVIA.O@acme.example');
 \echo :SQLSTATE
 
+-- The link mailed to the old address is void; an operator sends another.
+SELECT count(*) FROM usermgmt.outbox_claim('psql');
+SELECT usermgmt.use_tenant('acme') IS NOT NULL AS selected;
+SELECT usermgmt.send_password_reset(user_id) FROM usermgmt.members;
+SELECT usermgmt.end_use();
+
 -- A new address shows in the sessions that go on; nobody is closed who belongs to a tenant.
 SELECT substring(text_body FROM 'token=(\S+)') AS token FROM usermgmt.outbox_claim('psql') \gset
 SELECT usermgmt.reset_password(:'token', 'correct horse battery');

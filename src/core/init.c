@@ -13,6 +13,7 @@
 #include "audit/audit.h"
 #include "core/actor.h"
 #include "core/installation.h"
+#include "core/redact.h"
 #include "core/settings.h"
 #include "invitation/invitation.h"
 #include "member/member.h"
@@ -33,6 +34,7 @@ _PG_init(void)
 		ereport(FATAL, (errcode(ERRCODE_SYSTEM_ERROR),
 						errmsg("could not initialize libsodium")));
 	settings_define();
+	redact_init();
 	actor_init();
 	installation_init();
 	audit_init();

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "core/redact.h"
 #include "core/secret.h"
 
 static void
@@ -19,6 +20,7 @@ with_hidden_statement(PGFunction body, FunctionCallInfo fcinfo)
 								 .callback = hide_statement};
 	Datum result;
 
+	redact_statement();
 	error_context_stack = &hide;
 	result = body(fcinfo);
 	error_context_stack = hide.previous;

@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "core/address.h"
+#include "core/redact.h"
 #include "core/settings.h"
 
 #define HASH_MEMORY_FLOOR 19456 /* kB; OWASP Password Storage, Argon2id */
@@ -339,6 +340,12 @@ settings_define(void)
 		"usermgmt.allow_sign_up",
 		"Whether anybody may found a tenant with sign_up().", NULL,
 		&allow_sign_up, false, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable(
+		"usermgmt.redact_calls",
+		"The application's own functions that take passwords.",
+		"Names with commas between; literals and parameters of statements that "
+		"name them stay out of the server log, once the library is loaded.",
+		&redact_calls, "", PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable(
 		"usermgmt.workspace_health_function",
 		"The application's own function for the health of a workspace.",

@@ -13,7 +13,19 @@ use UsermgmtTest;
 
 my $people = 12;
 my $node   = start_node('leaks',
-	conf => "wal_keep_size = 256MB\nusermgmt.notify_events = on\nusermgmt.log_events = on\n");
+	streaming => 1,
+	conf      => <<'END');
+wal_keep_size = 256MB
+usermgmt.notify_events = on
+usermgmt.log_events = on
+shared_preload_libraries = 'usermgmt, pg_stat_statements, auto_explain'
+pg_stat_statements.track = all
+auto_explain.log_min_duration = 0
+log_statement = all
+log_min_duration_statement = 0
+log_min_error_statement = debug5
+END
+$node->safe_psql('app', 'CREATE EXTENSION pg_stat_statements SCHEMA public');
 my $listener = connection($node, 'app');
 ask($listener, 'LISTEN usermgmt_event; LISTEN usermgmt_outbox; SELECT usermgmt.outbox_next_due();');
 
@@ -150,6 +162,60 @@ run(q(SELECT FROM usermgmt.use_session(:'token', 'for ever')), token => $acting)
 run(q(SELECT FROM usermgmt.use_session(:'token')), token => "x$acting");
 my $notified = ask($listener, 'SELECT 1');
 
+# Every way to send a secret, in one connection that lives on.
+{
+	my $client = connection($node, 'app');
+	my $wrong  = random_password();
+	my $seen   = 'SELECT query FROM pg_stat_activity WHERE pid = ' . ask($client, 'SELECT pg_backend_pid()');
+
+	foreach my $statement (
+		qq(SELECT usermgmt.log_in('owner\@acme.example', '$wrong')),
+		qq(SELECT usermgmt.log_in('owner\@acme.example', \$\$$wrong\$\$)),
+		qq(SELECT "usermgmt"."log_in"('owner\@acme.example', E'$wrong')),
+		qq(WITH given AS (SELECT \$tag\$$wrong\$tag\$ AS p) SELECT USERMGMT.LOG_IN('owner\@acme.example', p) FROM given),
+		qq(PREPARE p AS SELECT usermgmt.log_in(\$1, \$2); EXECUTE p('owner\@acme.example', '$wrong')),
+		qq(SET pg_stat_statements.track_utility = off; DO \$do\$ BEGIN PERFORM usermgmt.log_in('owner\@acme.example', '$wrong'); END \$do\$),
+		qq(SELECT usermgmt.log_in('owner\@acme.example', '$wrong' || 1/0)),
+		qq(SELECT usermgmt.log_in('owner\@acme.example', '$wrong', nonsense)),
+		qq(SELECT usermgmt.log_in('owner\@acme.example', '$wrong') AND),
+		qq(SELECT usermgmt.sign_up('a', 'A', 'a\@a.example', '$wrong')),
+		qq(SELECT usermgmt.accept_invitation('x', '$wrong')),
+		qq(SELECT usermgmt.reset_password('x', '$wrong')),
+		qq(SELECT usermgmt.change_password('$wrong', '$wrong')),
+		qq(SELECT usermgmt.request_email_change('a\@a.example', '$wrong')),
+		qq(SELECT usermgmt.confirm_email_change('$link{'user3@acme.example'}')),
+		qq(SELECT usermgmt.preview_email_change('$link{'user3@acme.example'}')),
+		qq(SELECT usermgmt.preview_password_reset('$link{'user3@acme.example'}')),
+		qq(SELECT usermgmt.decline_invitation('$link{'user3@acme.example'}')),
+		qq(BEGIN; SELECT set_config('usermgmt.session_token', '$acting', true); SELECT count(*) FROM usermgmt.members; COMMIT),
+		qq(SELECT usermgmt.use_session('$acting')))
+	{
+		ask($client, $statement);
+	}
+	foreach my $call (qq(usermgmt.log_in('owner\@acme.example', '$wrong')), qq(usermgmt.use_session('$acting')))
+	{
+		ask($client, "SELECT $call");
+		unlike(run($seen), qr/\Q$wrong\E|\Q$acting\E/, "R11: pg_stat_activity shows no secret after a call in a connection that lives on");
+	}
+	is(run(q(SELECT string_agg(DISTINCT p.proname, ' ' ORDER BY p.proname) FROM pg_proc AS p, unnest(p.proargnames) AS a
+		WHERE p.pronamespace = 'usermgmt'::regnamespace AND a LIKE '%password')) =~ s/\s+\z//r,
+		'accept_invitation change_password log_in request_email_change reset_password sign_up',
+		'R11: every function that takes a password was called');
+	$client->quit;
+}
+
+# The application's own wrapper, which only the setting can know.
+{
+	my $client = connection($node, 'app');
+	my $hidden = random_password();
+
+	ask($client, q(SET usermgmt.redact_calls = 'other, app_login';
+		CREATE FUNCTION public.app_login(text, text) RETURNS void LANGUAGE sql
+		AS 'SELECT usermgmt.log_in($1, $2)'));
+	ask($client, "SELECT app_login('owner\@acme.example', '$hidden')");
+	$client->quit;
+}
+
 my @kinds = sort values %issued;
 my $count = keys %issued;
 cmp_ok(scalar(grep { /^link/ } @kinds),    '>=', 2 * $people, 'the story issued links');
@@ -214,6 +280,10 @@ search('the views', join "\n",
 		SELECT t::text FROM usermgmt.$_ AS t)) } qw(invitations members member_statistics audit_trail tenants outbox_statistics));
 search('the notifications', $notified);
 search('the statistics views', run('SELECT * FROM pg_stat_activity WHERE pid <> pg_backend_pid(); SELECT * FROM pg_prepared_statements'));
+my $statements = run('SELECT query FROM pg_stat_statements');
+like($statements, qr/log_in\(\$1/, 'pg_stat_statements has the calls');
+search('pg_stat_statements', $statements);
+$node->backup('stolen');
 
 $node->safe_psql('app', 'CHECKPOINT');
 $listener->quit;
@@ -221,6 +291,7 @@ $node->stop;
 
 my ($wal, $wal_files, $heap, $heap_files) = ('', 0, '', 0);
 my %hit;
+my $backup = $node->backup_dir . '/stolen';
 find(
 	{
 		no_chdir => 1,
@@ -228,15 +299,18 @@ find(
 			return unless -f $_;
 			my $is_wal = m{/pg_wal/};
 			$is_wal ? $wal_files++ : $heap_files++;
-			$hit{ $is_wal ? 'wal' : 'data' }{$_} = 1 foreach found(slurp_file($_));
+			$hit{ m{^\Q$backup\E/} ? 'backup' : $is_wal ? 'wal' : 'data' }{$_} = 1 foreach found(slurp_file($_));
 		}
 	},
-	$node->data_dir);
+	$node->data_dir, $backup);
 cmp_ok($wal_files,  '>', 0,   'there is WAL to search');
 cmp_ok($heap_files, '>', 900, 'there are data files to search');
 is_deeply([ sort keys %{ $hit{wal} // {} } ],  [], 'R11, complaint 3: no secret is in pg_wal');
 is_deeply([ sort keys %{ $hit{data} // {} } ], [], 'R11, complaint 3: no secret is in any other file of the data directory');
-search('the server log, statements unlogged', slurp_file($node->logfile));
+is_deeply([ sort keys %{ $hit{backup} // {} } ], [], 'R11: no secret is in a base backup');
+my $log = slurp_file($node->logfile);
+cmp_ok(scalar(() = $log =~ /log_in\(\[redacted\]/g), '>', 2 * $people, 'the log has the calls, without their arguments');
+search('the server log at log_statement = all, with the library preloaded', $log);
 @hits{ keys %$_ } = values %$_ foreach values %hit;
 diag('R11: ' . scalar(keys %hits) . " hits of $count secrets, each as text, raw and as hex");
 
