@@ -130,9 +130,7 @@ account_find_or_create(const Address *address, const char *name)
 		 !account_create(address, name, NULL, false, &account) &&
 		 !account_find(address, &account)) ||
 		!account_lock_unchanged(&account, NULL))
-		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("could not serialize access due to a "
-							   "concurrent change of the account")));
+		refuse_concurrent("change of the account");
 	return account;
 }
 
@@ -266,10 +264,7 @@ rename_all(const pg_uuid_t *user_id, const char *email)
 {
 	spi_run(rename_sessions, ARG_UUID(*user_id), ARG_TEXT(email));
 	if (spi_latest(find_misnamed, ARG_UUID(*user_id), ARG_TEXT(email)) > 0)
-		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("could not serialize access due to a "
-							   "concurrent log-in"),
-						errhint("Try the transaction again.")));
+		refuse_concurrent("log-in");
 }
 
 /*

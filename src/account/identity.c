@@ -68,9 +68,7 @@ link_identity(PG_FUNCTION_ARGS)
 	{
 		if (spi_latest(find_identity, ARG_TEXT(provider), ARG_TEXT(subject)) ==
 			0)
-			ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-							errmsg("could not serialize access due to a "
-								   "concurrent change of the identity")));
+			refuse_concurrent("change of the identity");
 		holder = row_uuid(spi_row(0), "user_id");
 		if (!uuid_equal(&holder, &user_id))
 			ereport(ERROR, (errcode(ERRCODE_UNIQUE_VIOLATION),

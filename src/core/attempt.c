@@ -40,6 +40,16 @@ attempt(void (*deed)(void *arg), void *arg, bool keep)
 }
 
 bool
+attempt_unless_taken(void (*deed)(void *arg), void *arg)
+{
+	ErrorData *error = attempt(deed, arg, true);
+
+	if (error != NULL && error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+		ReThrowError(error);
+	return error == NULL;
+}
+
+bool
 attempt_was_cancelled(const ErrorData *error)
 {
 	return error->sqlerrcode == ERRCODE_QUERY_CANCELED ||

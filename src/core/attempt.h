@@ -10,6 +10,10 @@
  * or uses the caller's. */
 extern ErrorData *attempt(void (*deed)(void *arg), void *arg, bool keep);
 
+/* As attempt(deed, arg, true), but false when the deed failed for a value that
+ * is taken (23505), and any other error is raised. */
+extern bool attempt_unless_taken(void (*deed)(void *arg), void *arg);
+
 /* Whether nobody may swallow this error: the caller is being cancelled. */
 extern bool attempt_was_cancelled(const ErrorData *error);
 

@@ -1,5 +1,5 @@
 /*
- * errors.h: the SQLSTATEs of class UM, as the manual lists them.
+ * errors.h: the SQLSTATEs of class UM, as the manual lists them, and 40001.
  */
 #ifndef USERMGMT_ERRORS_H
 #define USERMGMT_ERRORS_H
@@ -31,5 +31,9 @@
 #define ERRCODE_UM_TENANT_SUSPENDED		UM_STATE('0', '4', '1')
 #define ERRCODE_UM_NOT_CONFIRMED		UM_STATE('0', '5', '0')
 /* clang-format on */
+
+/* Raises 40001: a concurrent change of this came between, or a log-in; the
+ * transaction may be tried again. Keeps the statement out of the log. */
+extern void refuse_concurrent(const char *what) pg_attribute_noreturn();
 
 #endif

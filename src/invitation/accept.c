@@ -215,10 +215,7 @@ join(const Invitation *invitation, const Account *account)
 				ARG_TEXT(invitation->address.canonical)) == 0)
 	{
 		read_open(token);
-		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("could not serialize access due to a concurrent "
-							   "change of the invitation"),
-						errhint("Try again."), errhidestmt(true)));
+		refuse_concurrent("change of the invitation");
 	}
 	if (!membership_join(&token->tenant_id, &account->user_id,
 						 invitation->role))

@@ -188,10 +188,7 @@ invitation_inviter_left(PG_FUNCTION_ARGS)
 		outbox_cancel_subject(&tenant_id, &invitation_id, "revoked");
 	}
 	if (spi_latest(find_of_leaver, ARG_UUID(tenant_id), ARG_UUID(user_id)) > 0)
-		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("could not serialize access due to a "
-							   "concurrent invitation"),
-						errhint("Try the transaction again.")));
+		refuse_concurrent("invitation");
 	SPI_finish();
 	return PointerGetDatum(NULL);
 }

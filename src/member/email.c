@@ -110,10 +110,7 @@ lock_unchanged(Account *account)
 {
 	if (!account_lock(&account->user_id) ||
 		!account_lock_unchanged(account, NULL))
-		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("could not serialize access due to a concurrent "
-							   "change of the account"),
-						errhint("Try again."), errhidestmt(true)));
+		refuse_concurrent("change of the account");
 }
 
 static Datum
@@ -208,6 +205,9 @@ typedef struct Move
 	const char *email;
 } Move;
 
+/*
+ * The unique index has the last word on who has the address.
+ */
 static void
 move(void *arg)
 {
@@ -215,22 +215,6 @@ move(void *arg)
 
 	spi_run(move_account, ARG_UUID(deed->account->user_id),
 			ARG_TEXT(deed->email), ARG_TIME(GetCurrentTimestamp()));
-}
-
-/*
- * The unique index has the last word on who has the address.
- */
-static void
-move_or_refuse(const Account *account, const char *email)
-{
-	Move deed = {account, email};
-	ErrorData *error = attempt(move, &deed, true);
-
-	if (error == NULL)
-		return;
-	if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION)
-		refuse_taken();
-	ReThrowError(error);
 }
 
 static Datum
@@ -260,7 +244,8 @@ confirm_email_change_body(PG_FUNCTION_ARGS)
 		(void) wish_of(&token, &actor->user_id);
 		elog(ERROR, "the link could not be used");
 	}
-	move_or_refuse(&account, change.new_email);
+	if (!attempt_unless_taken(move, &(Move){&account, change.new_email}))
+		refuse_taken();
 	put_mail(&change, "email_changed", change.old_email);
 	put_mail(&change, "email_changed", change.new_email);
 	SPI_finish();

@@ -71,10 +71,7 @@ static void
 require_none_open(const pg_uuid_t *user_id, const pg_uuid_t *tenant_id)
 {
 	if (spi_latest(find_open, ARG_UUID(*user_id), ARG_OPT_UUID(tenant_id)) > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access due to concurrent update"),
-				 errhint("Try the transaction again.")));
+		refuse_concurrent("change of the link");
 }
 
 void

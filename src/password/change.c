@@ -87,10 +87,7 @@ change_password_body(PG_FUNCTION_ARGS)
 	password_wipe(&chosen);
 	if (!account_lock(&account.user_id) ||
 		!account_lock_unchanged(&account, NULL))
-		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("could not serialize access due to a concurrent "
-							   "change of the account"),
-						errhint("Try again."), errhidestmt(true)));
+		refuse_concurrent("change of the account");
 	caller_lock(&caller, ROLE_MEMBER);
 	password_reset_void(&account.user_id, "the password was changed");
 	account_change_password(&account.user_id, stored, &actor->session_id);

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "core/errors.h"
 #include "core/uuid.h"
 #include "session/joiner.h"
 #include "session/log_in.h"
@@ -97,8 +98,5 @@ joiner_settle(Joiner *joiner, const char *name)
 void
 joiner_refuse_taken(void)
 {
-	ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					errmsg("could not serialize access due to a concurrent "
-						   "change of the account"),
-					errhint("Try again."), errhidestmt(true)));
+	refuse_concurrent("change of the account");
 }

@@ -17,7 +17,9 @@
 #include "session/session.h"
 
 SPI_QUERY(find_session,
-		  "SELECT user_id, state = 'open' AND expires_at > $3 AS open"
+		  "SELECT user_id, state = 'open' AND expires_at > $3"
+		  " AND (idle_seconds IS NULL OR last_used_at"
+		  " + pg_catalog.make_interval(secs => idle_seconds) > $3) AS open"
 		  " FROM usermgmt.session WHERE session_id = $1 AND tenant_id = $2",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 SPI_QUERY(revoke_one,

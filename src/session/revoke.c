@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "core/errors.h"
 #include "core/spi_query.h"
 #include "session/revoke.h"
 
@@ -46,10 +47,7 @@ static void
 require_none(uint64 left)
 {
 	if (left > 0)
-		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("could not serialize access due to a "
-							   "concurrent log-in"),
-						errhint("Try the transaction again.")));
+		refuse_concurrent("log-in");
 }
 
 void

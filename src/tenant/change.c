@@ -9,6 +9,7 @@
 
 #include "audit/audit.h"
 #include "core/address.h"
+#include "core/attempt.h"
 #include "core/errors.h"
 #include "core/installation.h"
 #include "core/settings.h"
@@ -21,9 +22,6 @@ SPI_QUERY(update_details,
 		  " slug = coalesce($3, slug), branding = coalesce($4, branding)"
 		  " WHERE tenant_id = $1",
 		  UUIDOID, TEXTOID, TEXTOID, JSONBOID);
-SPI_QUERY(find_slug,
-		  "SELECT FROM usermgmt.tenant WHERE slug = $1 AND tenant_id <> $2",
-		  TEXTOID, UUIDOID);
 SPI_QUERY(put_setting,
 		  "UPDATE usermgmt.tenant SET settings = settings"
 		  " || pg_catalog.jsonb_build_object($2, $3) WHERE tenant_id = $1",
@@ -63,6 +61,25 @@ show(FunctionCallInfo fcinfo, const Caller *caller)
 	return spi_finish_with_row(fcinfo);
 }
 
+/* What is to be written of a tenant; NULL leaves it as it is. */
+typedef struct Details
+{
+	pg_uuid_t tenant_id;
+	char *name;
+	char *slug;
+	Jsonb *branding;
+} Details;
+
+static void
+write_details(void *arg)
+{
+	Details *details = arg;
+
+	spi_run(update_details, ARG_UUID(details->tenant_id),
+			ARG_TEXT(details->name), ARG_TEXT(details->slug),
+			ARG_JSONB(details->branding));
+}
+
 PG_FUNCTION_INFO_V1(update_tenant);
 Datum
 update_tenant(PG_FUNCTION_ARGS)
@@ -78,11 +95,9 @@ update_tenant(PG_FUNCTION_ARGS)
 	if (slug != NULL)
 		slug = slug_require(slug, "slug");
 	caller = begin_change(fcinfo, ROLE_ADMIN, &tenant);
-	if (slug != NULL &&
-		spi_latest(find_slug, ARG_TEXT(slug), ARG_UUID(caller.tenant_id)) > 0)
+	if (!attempt_unless_taken(
+			write_details, &(Details){caller.tenant_id, name, slug, branding}))
 		refuse_slug();
-	spi_run(update_details, ARG_UUID(caller.tenant_id), ARG_TEXT(name),
-			ARG_TEXT(slug), ARG_JSONB(branding));
 	return show(fcinfo, &caller);
 }
 

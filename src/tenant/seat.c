@@ -218,10 +218,7 @@ try_add(const pg_uuid_t *tenant_id, const Seats *seats, int members,
 static void
 refuse_old_snapshot(void)
 {
-	ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					errmsg("could not serialize access due to a concurrent "
-						   "change of the seats taken"),
-					errhint("Try the transaction again.")));
+	refuse_concurrent("change of the seats taken");
 }
 
 void

@@ -6,6 +6,7 @@
 
 #include "audit/audit.h"
 #include "core/address.h"
+#include "core/attempt.h"
 #include "core/errors.h"
 #include "core/installation.h"
 #include "core/uuid.h"
@@ -18,10 +19,6 @@ SPI_QUERY(insert_workspace,
 		  " settings, created_at) VALUES ($1, $2, $3, $4,"
 		  " coalesce($5, '{}'), $6) ON CONFLICT (tenant_id, slug) DO NOTHING",
 		  UUIDOID, UUIDOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID);
-SPI_QUERY(find_slug,
-		  "SELECT FROM usermgmt.workspace WHERE tenant_id = $1 AND slug = $2"
-		  " AND workspace_id <> $3",
-		  UUIDOID, TEXTOID, UUIDOID);
 SPI_QUERY(update_details,
 		  "UPDATE usermgmt.workspace SET name = coalesce($3, name),"
 		  " slug = coalesce($4, slug), settings = coalesce($5, settings)"
@@ -163,6 +160,25 @@ create_workspace(PG_FUNCTION_ARGS)
 	return show(fcinfo, &caller.tenant_id, &workspace_id);
 }
 
+/* What is to be written of a workspace; NULL leaves it as it is. */
+typedef struct Details
+{
+	const WorkspaceChange *change;
+	char *name;
+	char *slug;
+	Jsonb *settings;
+} Details;
+
+static void
+write_details(void *arg)
+{
+	Details *details = arg;
+
+	spi_run(update_details, ARG_UUID(details->change->caller.tenant_id),
+			ARG_UUID(details->change->workspace_id), ARG_TEXT(details->name),
+			ARG_TEXT(details->slug), ARG_JSONB(details->settings));
+}
+
 PG_FUNCTION_INFO_V1(update_workspace);
 Datum
 update_workspace(PG_FUNCTION_ARGS)
@@ -179,13 +195,9 @@ update_workspace(PG_FUNCTION_ARGS)
 	change = workspace_begin_change(fcinfo, true);
 	if (change.archived)
 		refuse_archived();
-	if (slug != NULL &&
-		spi_latest(find_slug, ARG_UUID(change.caller.tenant_id), ARG_TEXT(slug),
-				   ARG_UUID(change.workspace_id)) > 0)
+	if (!attempt_unless_taken(write_details,
+							  &(Details){&change, name, slug, settings}))
 		refuse_slug();
-	spi_run(update_details, ARG_UUID(change.caller.tenant_id),
-			ARG_UUID(change.workspace_id), ARG_TEXT(name), ARG_TEXT(slug),
-			ARG_JSONB(settings));
 	return show(fcinfo, &change.caller.tenant_id, &change.workspace_id);
 }
 

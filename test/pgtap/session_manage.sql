@@ -274,6 +274,7 @@ SELECT pg_temp.unused('carol', '600 seconds') AS x \gset
 SELECT is(pg_temp.lives('carol'), false, 'ASVS 7.3.1 at the limit it is over');
 SELECT is((SELECT status FROM usermgmt.sessions WHERE session_id = pg_temp.sid('carol')), 'expired', 'ASVS 7.3.1 and listed so');
 SELECT is((SELECT state FROM usermgmt.session WHERE session_id = pg_temp.sid('carol')), 'open', 'ASVS 7.3.1 without a write');
+SELECT is(pg_temp.try_by('adam', format('SELECT usermgmt.revoke_session(%L)', pg_temp.sid('carol'))), 'UM002', 'ASVS 7.3.1 and there is nothing left to revoke');
 SELECT pg_temp.unused('carol', '10 seconds') AS x \gset
 SELECT user_id AS x FROM usermgmt.use_session((SELECT token FROM seat WHERE name = 'carol'), 'connection') \gset
 UPDATE usermgmt.session SET last_used_at = clock_timestamp() - interval '601 seconds', role = role WHERE session_id = pg_temp.sid('carol');
