@@ -1,7 +1,7 @@
 -- Nobody but the owner may do anything until grant_access() says so, whatever
 -- PUBLIC or the database's default privileges give to new objects.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA usermgmt FROM PUBLIC;
-REVOKE ALL ON TYPE usermgmt.outbox_message, usermgmt.session_context, usermgmt.session_start, usermgmt.password_reset_preview, usermgmt.workspace_facts, usermgmt.removal_preview, usermgmt.removal, usermgmt.email_change_preview, usermgmt.invitation_preview FROM PUBLIC;
+REVOKE ALL ON TYPE usermgmt.outbox_message, usermgmt.session_context, usermgmt.session_start, usermgmt.password_reset_preview, usermgmt.workspace_facts, usermgmt.removal_preview, usermgmt.removal, usermgmt.email_change_preview, usermgmt.finding, usermgmt.invitation_preview FROM PUBLIC;
 SELECT usermgmt.revoke_everything();
 DROP FUNCTION usermgmt.revoke_everything();
 
@@ -33,6 +33,7 @@ ALTER TABLE usermgmt.workspace ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.workspace_member ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.invitation_workspace ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.invitation ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.inventory ENABLE ROW LEVEL SECURITY;
 CREATE POLICY operators ON usermgmt.access_privilege FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.installation FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.audit_event FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
@@ -57,8 +58,10 @@ CREATE POLICY operators ON usermgmt.workspace FOR SELECT USING (has_function_pri
 CREATE POLICY operators ON usermgmt.workspace_member FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.invitation_workspace FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.invitation FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.inventory FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 
--- Every table is dumped, but signing_key and what this script itself inserts.
+-- Every table is dumped, but signing_key, inventory and what this script itself
+-- inserts.
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.installation', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.actor_signal', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.access_privilege', 'WHERE false');
@@ -89,3 +92,6 @@ SELECT pg_catalog.pg_extension_config_dump('usermgmt.invitation', '');
 SELECT usermgmt.disarm();
 DROP FUNCTION usermgmt.disarm();
 DROP FUNCTION usermgmt.audit_attach(regclass, text[]);
+
+-- Last of all: what there is now is what check() compares with.
+INSERT INTO usermgmt.inventory SELECT * FROM usermgmt.inventory_now();

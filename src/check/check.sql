@@ -1,0 +1,225 @@
+-- What the install script made; finish.sql fills it, and check() compares.
+CREATE TABLE usermgmt.inventory (
+	kind text NOT NULL,
+	name text NOT NULL,
+	definition text NOT NULL,
+	PRIMARY KEY (kind, name)
+);
+COMMENT ON TABLE usermgmt.inventory IS 'Columns, indexes, constraints, triggers, policies, rules, functions and views as the install script made them; written by it, never dumped.';
+
+-- Definitions are printed with a fixed search_path, so they compare.
+CREATE FUNCTION usermgmt.inventory_now() RETURNS SETOF usermgmt.inventory
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
+BEGIN ATOMIC
+	WITH member AS (
+		SELECT d.classid, d.objid
+		FROM pg_depend AS d
+		JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+		WHERE e.extname = 'usermgmt' AND d.deptype = 'e'
+	), relation AS (
+		SELECT c.oid, c.relname::text AS name, c.relkind, c.reloptions
+		FROM member AS m JOIN pg_class AS c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid
+	), part (kind, name, definition) AS (
+		SELECT 'column', r.name || '.' || a.attname,
+			format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
+				|| coalesce(' DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), '')
+		FROM relation AS r
+		JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+		LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+		WHERE r.relkind = 'r'
+		UNION ALL
+		SELECT 'index', i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid)
+		FROM relation AS r JOIN pg_index AS i ON i.indrelid = r.oid
+		UNION ALL
+		SELECT 'constraint', r.name || '.' || c.conname, pg_get_constraintdef(c.oid)
+		FROM relation AS r JOIN pg_constraint AS c ON c.conrelid = r.oid
+		UNION ALL
+		SELECT 'trigger', r.name || '.' || t.tgname, pg_get_triggerdef(t.oid)
+		FROM relation AS r JOIN pg_trigger AS t ON t.tgrelid = r.oid AND NOT t.tgisinternal
+		UNION ALL
+		SELECT 'policy', r.name || '.' || p.polname,
+			concat_ws(' ', p.polcmd, p.polpermissive, p.polroles, pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
+		FROM relation AS r JOIN pg_policy AS p ON p.polrelid = r.oid
+		UNION ALL
+		SELECT 'rule', r.name || '.' || w.rulename, pg_get_ruledef(w.oid)
+		FROM relation AS r JOIN pg_rewrite AS w ON w.ev_class = r.oid
+		WHERE r.relkind = 'r'
+		UNION ALL
+		SELECT 'view', r.name, concat_ws(' ', r.reloptions::text, pg_get_viewdef(r.oid))
+		FROM relation AS r
+		WHERE r.relkind = 'v'
+		UNION ALL
+		SELECT 'function', m.objid::regprocedure::text, pg_get_functiondef(m.objid)
+		FROM member AS m
+		WHERE m.classid = 'pg_proc'::regclass
+	)
+	SELECT kind, name, definition FROM part;
+END;
+COMMENT ON FUNCTION usermgmt.inventory_now() IS 'Internal: the inventory as the catalog has it now.';
+
+CREATE TYPE usermgmt.finding AS (
+	severity text,
+	problem text,
+	object text,
+	detail text
+);
+COMMENT ON TYPE usermgmt.finding IS 'Something that is not as it should be: an error breaks a promise, a warning weakens one.';
+
+CREATE FUNCTION usermgmt.check_references() RETURNS SETOF usermgmt.finding
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.check_references() IS 'Internal: rows that break a foreign key, which a restore does not look at.';
+
+-- Internal: what the rows of different tables must say of each other.
+CREATE VIEW usermgmt.broken_invariant (problem, object, detail) AS
+	SELECT 'owner_count is not the number of active owners', 'tenant ' || t.slug, format('it says %s, there are %s', t.owner_count, o.owners)
+	FROM usermgmt.tenant AS t,
+		LATERAL (
+			SELECT count(*) AS owners, count(*) FILTER (WHERE m.is_primary_owner) AS primaries
+			FROM usermgmt.membership AS m
+			WHERE m.tenant_id = t.tenant_id AND m.role = 'owner' AND m.status = 'active'
+		) AS o
+	WHERE t.owner_count <> o.owners
+	UNION ALL
+	SELECT 'a tenant needs exactly one primary owner', 'tenant ' || t.slug, format('there are %s', count(m.user_id))
+	FROM usermgmt.tenant AS t
+	LEFT JOIN usermgmt.membership AS m ON m.tenant_id = t.tenant_id AND m.is_primary_owner
+	WHERE t.state = 'active'
+	GROUP BY t.tenant_id, t.slug
+	HAVING count(m.user_id) <> 1
+	UNION ALL
+	SELECT 'seats are counted wrong', 'tenant ' || t.slug,
+		format('counted %s members and %s invitations, there are %s and %s', s.members, s.invitations, n.members, n.invitations)
+	FROM usermgmt.seat_count AS s
+	JOIN usermgmt.tenant AS t USING (tenant_id),
+		LATERAL (
+			SELECT
+				(SELECT count(*) FROM usermgmt.membership AS m WHERE m.tenant_id = s.tenant_id AND m.status = 'active') AS members,
+				(SELECT count(*) FROM usermgmt.invitation AS i WHERE i.tenant_id = s.tenant_id AND i.state = 'pending' AND i.holds_seat) AS invitations
+		) AS n
+	WHERE (s.members, s.invitations) <> (n.members, n.invitations)
+	UNION ALL
+	SELECT 'an open session of somebody without access', 'session ' || s.session_id,
+		concat_ws(', ', CASE WHEN a.closed_at IS NOT NULL THEN 'account closed' END, CASE WHEN m.status <> 'active' THEN m.status END,
+			CASE WHEN t.suspended_at IS NOT NULL THEN 'tenant suspended' END)
+	FROM usermgmt.session AS s
+	JOIN usermgmt.account AS a USING (user_id)
+	JOIN usermgmt.membership AS m ON m.tenant_id = s.tenant_id AND m.user_id = s.user_id
+	JOIN usermgmt.tenant AS t ON t.tenant_id = s.tenant_id
+	WHERE s.state = 'open' AND (a.closed_at IS NOT NULL OR m.status <> 'active' OR t.suspended_at IS NOT NULL)
+	UNION ALL
+	SELECT 'an open session shows another role or address', 'session ' || s.session_id, format('%s %s instead of %s %s', s.role, s.email, m.role, a.email)
+	FROM usermgmt.session AS s
+	JOIN usermgmt.account AS a USING (user_id)
+	JOIN usermgmt.membership AS m ON m.tenant_id = s.tenant_id AND m.user_id = s.user_id
+	WHERE s.state = 'open' AND (s.role <> m.role OR s.email <> a.email)
+	UNION ALL
+	SELECT 'a closed account belongs to a tenant', 'account ' || a.user_id, 'tenant ' || m.tenant_id
+	FROM usermgmt.account AS a
+	JOIN usermgmt.membership AS m USING (user_id)
+	WHERE a.closed_at IS NOT NULL
+	UNION ALL
+	SELECT 'an offered place does not follow its invitation', 'invitation ' || w.invitation_id, format('is_open is %s, the invitation is %s', w.is_open, i.state)
+	FROM usermgmt.invitation_workspace AS w
+	JOIN usermgmt.invitation AS i ON i.invitation_id = w.invitation_id AND i.tenant_id = w.tenant_id
+	WHERE w.is_open <> (i.state = 'pending')
+	UNION ALL
+	SELECT 'an invitation was accepted by nobody', 'invitation ' || i.invitation_id, 'account ' || i.accepted_by
+	FROM usermgmt.invitation AS i
+	WHERE i.state = 'accepted' AND NOT EXISTS (SELECT FROM usermgmt.account AS a WHERE a.user_id = i.accepted_by);
+COMMENT ON VIEW usermgmt.broken_invariant IS 'Internal: rows that contradict each other, for check().';
+COMMENT ON COLUMN usermgmt.broken_invariant.problem IS 'What is wrong.';
+COMMENT ON COLUMN usermgmt.broken_invariant.object IS 'With what.';
+COMMENT ON COLUMN usermgmt.broken_invariant.detail IS 'How, or what helps.';
+
+-- Internal: what has been done to the extension's objects since it was installed.
+CREATE VIEW usermgmt.changed_object (problem, object, detail) AS
+	SELECT CASE WHEN made.name IS NULL THEN 'not made by the extension' WHEN here.name IS NULL THEN 'is missing' ELSE 'was changed' END,
+		kind || ' ' || name, coalesce(here.definition, made.definition)
+	FROM usermgmt.inventory AS made
+	FULL JOIN usermgmt.inventory_now() AS here USING (kind, name)
+	WHERE made.definition IS DISTINCT FROM here.definition
+	UNION ALL
+	SELECT 'a trigger does not fire', format('trigger %s.%s', c.relname, t.tgname), 'ALTER TABLE … ENABLE TRIGGER ALL'
+	FROM pg_trigger AS t
+	JOIN pg_class AS c ON c.oid = t.tgrelid
+	WHERE c.relnamespace = 'usermgmt'::regnamespace AND t.tgenabled NOT IN ('O', 'A')
+		AND EXISTS (SELECT FROM usermgmt.installation)
+	UNION ALL
+	SELECT 'row security is off', 'table ' || c.relname, 'pg_read_all_data reads its rows'
+	FROM pg_class AS c
+	WHERE c.relnamespace = 'usermgmt'::regnamespace AND c.relkind = 'r' AND NOT c.relrowsecurity
+	UNION ALL
+	SELECT 'not made by the extension', format('%s in schema usermgmt', pg_describe_object('pg_class'::regclass, c.oid, 0)), NULL
+	FROM pg_class AS c
+	WHERE c.relnamespace = 'usermgmt'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'S', 'f', 'p')
+		AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+	UNION ALL
+	SELECT 'not made by the extension', format('%s in schema usermgmt', pg_describe_object('pg_proc'::regclass, p.oid, 0)), NULL
+	FROM pg_proc AS p
+	WHERE p.pronamespace = 'usermgmt'::regnamespace
+		AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+	UNION ALL
+	SELECT 'does not belong to the owner of the extension', 'relation ' || c.relname, 'it belongs to ' || c.relowner::regrole
+	FROM pg_class AS c
+	JOIN pg_extension AS e ON e.extname = 'usermgmt'
+	WHERE c.relnamespace = 'usermgmt'::regnamespace AND c.relowner <> e.extowner;
+COMMENT ON VIEW usermgmt.changed_object IS 'Internal: objects that are not as the install script made them, for check().';
+COMMENT ON COLUMN usermgmt.changed_object.problem IS 'What is wrong.';
+COMMENT ON COLUMN usermgmt.changed_object.object IS 'With what.';
+COMMENT ON COLUMN usermgmt.changed_object.detail IS 'How, or what helps.';
+
+-- Internal: what lets somebody around the extension, without breaking it.
+CREATE VIEW usermgmt.weak_point (problem, object, detail) AS
+	SELECT 'a role may write a table directly', 'table ' || c.relname, concat_ws(' ', a.grantee::regrole, a.privilege_type)
+	FROM pg_class AS c, LATERAL aclexplode(c.relacl) AS a
+	WHERE c.relnamespace = 'usermgmt'::regnamespace AND c.relkind = 'r' AND a.grantee <> c.relowner AND a.privilege_type <> 'SELECT'
+	UNION ALL
+	SELECT 'everybody has a privilege', 'relation ' || c.relname, a.privilege_type
+	FROM pg_class AS c, LATERAL aclexplode(c.relacl) AS a
+	WHERE c.relnamespace = 'usermgmt'::regnamespace AND a.grantee = 0
+	UNION ALL
+	SELECT 'everybody may execute a function', 'function ' || p.oid::regprocedure, NULL
+	FROM pg_proc AS p, LATERAL aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
+	WHERE p.pronamespace = 'usermgmt'::regnamespace AND a.grantee = 0
+	UNION ALL
+	SELECT 'a role may silence triggers', 'role ' || CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, 'it may SET ' || p.parname
+	FROM pg_parameter_acl AS p, LATERAL aclexplode(p.paracl) AS a
+	WHERE p.parname = 'session_replication_role' AND a.privilege_type = 'SET'
+		AND a.grantee NOT IN (SELECT r.oid FROM pg_roles AS r WHERE r.rolsuper)
+	UNION ALL
+	SELECT 'row security does not apply to a role', 'role ' || r.rolname, 'BYPASSRLS'
+	FROM pg_roles AS r
+	WHERE r.rolbypassrls AND NOT r.rolsuper
+	UNION ALL
+	SELECT 'the first call of a connection is logged whole', 'log_statement', 'add usermgmt to shared_preload_libraries'
+	WHERE current_setting('log_statement') IN ('mod', 'all')
+		AND concat_ws(',', current_setting('shared_preload_libraries', true), current_setting('session_preload_libraries', true)) !~ '\musermgmt\M'
+	UNION ALL
+	SELECT 'no trigger fires yet', 'installation', 'usermgmt.activate(), or the first call that writes, arms them'
+	WHERE NOT EXISTS (SELECT FROM usermgmt.installation)
+	UNION ALL
+	SELECT 'mail is paused', 'installation', i.mail_pause_reason
+	FROM usermgmt.installation AS i
+	WHERE i.mail_pause_reason IS NOT NULL;
+COMMENT ON VIEW usermgmt.weak_point IS 'Internal: privileges and settings that weaken a promise, for check().';
+COMMENT ON COLUMN usermgmt.weak_point.problem IS 'What is wrong.';
+COMMENT ON COLUMN usermgmt.weak_point.object IS 'With what.';
+COMMENT ON COLUMN usermgmt.weak_point.detail IS 'How, or what helps.';
+
+CREATE FUNCTION usermgmt."check"() RETURNS SETOF usermgmt.finding
+	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+BEGIN ATOMIC
+	SELECT 'error' AS severity, problem, object, detail FROM usermgmt.broken_invariant
+	UNION ALL
+	SELECT * FROM usermgmt.check_references()
+	UNION ALL
+	SELECT 'error', problem, object, detail FROM usermgmt.changed_object
+	UNION ALL
+	SELECT 'warning', problem, object, detail FROM usermgmt.weak_point
+	ORDER BY severity, problem, object;
+END;
+COMMENT ON FUNCTION usermgmt."check"() IS 'Everything that is not as it should be: broken invariants and references, changed or foreign objects, triggers that do not fire, privileges and settings that weaken a promise; no row means that all is well.';
+
+INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
+	('operator', 'function', 'check'),
+	('operator', 'relation', 'inventory');
