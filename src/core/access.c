@@ -41,21 +41,28 @@ SPI_QUERY(
 	TEXTOID, TEXTOID);
 
 /* Who has got something on a new object, by default privileges of the database
- * or by those of the type of object. */
+ * or by those of the kind of object. */
 SPI_QUERY(list_granted,
 		  "SELECT DISTINCT o.kind, o.name, coalesce(r.rolname, 'public')"
 		  " AS grantee FROM (SELECT 'relation' AS kind, c.relname AS name,"
-		  " c.relacl AS acl, c.relowner AS owner FROM pg_catalog.pg_class AS c"
+		  " coalesce(c.relacl, pg_catalog.acldefault('r', c.relowner)) AS acl,"
+		  " c.relowner AS owner FROM pg_catalog.pg_class AS c"
 		  " WHERE c.relkind IN ('r', 'v', 'S')"
 		  " AND c.relnamespace = 'usermgmt'::pg_catalog.regnamespace"
-		  " UNION ALL SELECT 'function', p.proname, p.proacl, p.proowner"
+		  " UNION ALL SELECT 'function', p.proname,"
+		  " coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)),"
+		  " p.proowner"
 		  " FROM pg_catalog.pg_proc AS p"
 		  " WHERE p.pronamespace = 'usermgmt'::pg_catalog.regnamespace"
-		  " UNION ALL SELECT 'type', c.relname, t.typacl, t.typowner"
+		  " UNION ALL SELECT 'type', c.relname,"
+		  " coalesce(t.typacl, pg_catalog.acldefault('T', t.typowner)),"
+		  " t.typowner"
 		  " FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_class AS c"
 		  " ON c.oid = t.typrelid AND c.relkind = 'c'"
 		  " WHERE t.typnamespace = 'usermgmt'::pg_catalog.regnamespace"
-		  " UNION ALL SELECT 'schema', n.nspname, n.nspacl, n.nspowner"
+		  " UNION ALL SELECT 'schema', n.nspname,"
+		  " coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner)),"
+		  " n.nspowner"
 		  " FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'usermgmt')"
 		  " AS o CROSS JOIN LATERAL pg_catalog.aclexplode(o.acl) AS a"
 		  " LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = a.grantee"
@@ -252,8 +259,8 @@ revoke_granted(SpiRow row)
 }
 
 /*
- * Take from everybody but the owner what default privileges of the database
- * gave; the install script calls it, and drops it.
+ * Take from everybody but the owner what PostgreSQL and the default privileges
+ * of the database gave; the install script calls it, and drops it.
  */
 PG_FUNCTION_INFO_V1(revoke_everything);
 Datum

@@ -1,7 +1,5 @@
 -- Nobody but the owner may do anything until grant_access() says so, whatever
 -- PUBLIC or the database's default privileges give to new objects.
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA usermgmt FROM PUBLIC;
-REVOKE ALL ON TYPE usermgmt.outbox_message, usermgmt.session_context, usermgmt.session_start, usermgmt.password_reset_preview, usermgmt.workspace_facts, usermgmt.removal_preview, usermgmt.removal, usermgmt.email_change_preview, usermgmt.finding, usermgmt.invitation_preview FROM PUBLIC;
 SELECT usermgmt.revoke_everything();
 DROP FUNCTION usermgmt.revoke_everything();
 
@@ -34,6 +32,7 @@ ALTER TABLE usermgmt.workspace_member ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.invitation_workspace ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.invitation ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.inventory ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.membership_history ENABLE ROW LEVEL SECURITY;
 CREATE POLICY operators ON usermgmt.access_privilege FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.installation FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.audit_event FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
@@ -59,6 +58,7 @@ CREATE POLICY operators ON usermgmt.workspace_member FOR SELECT USING (has_funct
 CREATE POLICY operators ON usermgmt.invitation_workspace FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.invitation FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.inventory FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.membership_history FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 
 -- Every table is dumped, but signing_key, inventory and what this script itself
 -- inserts.
@@ -87,6 +87,7 @@ SELECT pg_catalog.pg_extension_config_dump('usermgmt.workspace', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.workspace_member', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.invitation_workspace', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.invitation', '');
+SELECT pg_catalog.pg_extension_config_dump('usermgmt.membership_history', '');
 
 -- The triggers wait for activate(), so that a restore fires none.
 SELECT usermgmt.disarm();

@@ -15,6 +15,7 @@
 #include "core/installation.h"
 #include "core/redact.h"
 #include "core/settings.h"
+#include "history/history.h"
 #include "invitation/invitation.h"
 #include "member/member.h"
 #include "outbox/outbox.h"
@@ -46,5 +47,6 @@ _PG_init(void)
 	workspace_init();
 	member_init();
 	invitation_init();
+	history_init();
 	MarkGUCPrefixReserved("usermgmt"); /* drops what nobody has defined */
 }

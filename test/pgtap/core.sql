@@ -246,7 +246,7 @@ INSERT INTO good VALUES
 	('status', $$'5.1.1'$$), ('detail', $$'good'$$), ('branding', $$'{}'$$), ('domain', $$'good.test'$$), ('value', $$'1 day'$$),
 	('set_tenant_setting.name', $$'session_ttl'$$), ('reset_tenant_setting.name', $$'session_ttl'$$), ('tenant_setting.name', $$'session_ttl'$$),
 	('new_owner_id', quote_literal(pg_temp.id_of('bob@acme.test'))),
-	('message_id', $$'00000000-0000-7000-8000-000000000000'$$), ('event_id', 'NULL'),
+	('message_id', $$'00000000-0000-7000-8000-000000000000'$$), ('event_id', 'NULL'), ('at', $$'2026-01-01'$$), ('access_at.tenant', 'NULL'),
 	('emails', $$'{good@good.test}'::text[]$$), ('public_id', quote_literal(usermgmt.public_id('user', pg_temp.id_of('bob@acme.test')))), ('kind', $$'user'$$), ('settings', $$'{}'$$),
 	('id', quote_literal(pg_temp.id_of('bob@acme.test'))), ('workspace_id', (SELECT quote_literal(workspace_id) FROM usermgmt.create_workspace('sweep', 'Sweep'))),
 	('user_id', quote_literal(pg_temp.id_of('bob@acme.test'))), ('invitation_id', quote_literal(pg_temp.invite('carol@acme.test'))),
@@ -310,6 +310,7 @@ SELECT set_eq(
 		UNION ALL SELECT f, a, unnest(ARRAY['unknown', 'zero']) FROM (VALUES ('public_id', 'id'), ('has_workspace_role', 'workspace_id'), ('workspace_facts', 'workspace_id')) AS answers (f, a)
 		UNION ALL SELECT f, 'user_agent', unnest(ARRAY['empty', 'huge', 'control', 'escape']) FROM unnest(ARRAY['accept_invitation', 'start_session', 'sign_up']) AS f
 		UNION ALL SELECT 'expose', 'schema', unnest(ARRAY['control', 'escape', 'huge'])
+		UNION ALL SELECT 'access_at', 'at', unnest(ARRAY['infinite', 'minus infinite', 'far'])
 		UNION ALL SELECT f, 'subject', unnest(ARRAY['control', 'escape']) FROM unnest(ARRAY['link_identity', 'user_by_identity']) AS f
 		UNION ALL SELECT * FROM (VALUES ('accept_invitation', 'password', 'control'), ('reset_password', 'new_password', 'control'), 
 			('events_since', 'event_id', 'unknown'), ('events_since', 'event_id', 'zero'),

@@ -41,7 +41,7 @@ SELECT workspace_id AS other_ws FROM usermgmt.create_workspace('site', 'Site') \
 SELECT usermgmt.deactivate_user(:'ed') AS x \gset
 SELECT pg_temp.tenant('mine') AS mine_id, pg_temp.join('ann@mine.test', 'admin') AS ann, pg_temp.join('bob@mine.test') AS bob, pg_temp.invite('ian@mine.test') AS ian \gset
 CREATE TEMPORARY TABLE by_id AS SELECT p.proname AS function, p.proargnames[1] AS argument,
-		'SELECT usermgmt.' || p.proname || '(%L' || CASE p.proname WHEN 'change_role' THEN ', ''admin'')' WHEN 'change_invitation_role' THEN ', ''admin'')'
+		'SELECT usermgmt.' || p.proname || '(%L' || CASE p.proname WHEN 'change_role' THEN ', ''admin'')' WHEN 'explain_access' THEN ', ''manage_users'')' WHEN 'change_invitation_role' THEN ', ''admin'')'
 			WHEN 'change_invitation_workspaces' THEN ', ''[]'')' WHEN 'set_workspace_member' THEN ', pg_temp.id_of(''bob@mine.test''))' WHEN 'remove_workspace_member' THEN ', pg_temp.id_of(''bob@mine.test''))' ELSE ')' END AS call
 	FROM pg_proc AS p WHERE p.pronamespace = 'usermgmt'::regnamespace AND p.proargnames[1] IN ('user_id', 'new_owner_id', 'invitation_id', 'workspace_id')
 			AND p.pronargs > 0 AND p.proname NOT IN ('has_workspace_role', 'workspace_facts', 'link_identity', 'unlink_identity', 'start_session');
