@@ -23,6 +23,7 @@ ALTER TABLE usermgmt.permission ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.role_permission ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.account_identity ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.membership ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.member_count ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.password_reset ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.email_change ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.session ENABLE ROW LEVEL SECURITY;
@@ -49,6 +50,7 @@ CREATE POLICY operators ON usermgmt.permission FOR SELECT USING (has_function_pr
 CREATE POLICY operators ON usermgmt.role_permission FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.account_identity FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.membership FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.member_count FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.password_reset FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.email_change FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.session FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
@@ -79,6 +81,7 @@ SELECT pg_catalog.pg_extension_config_dump('usermgmt.permission', 'WHERE NOT bui
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.role_permission', 'WHERE NOT built_in');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.account_identity', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.membership', '');
+SELECT pg_catalog.pg_extension_config_dump('usermgmt.member_count', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.password_reset', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.email_change', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.session', '');

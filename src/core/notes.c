@@ -19,10 +19,22 @@ notes_item(const Notes *notes, int index)
 	return notes->items + index * notes->size;
 }
 
-void
-notes_clear(Notes *notes)
+int
+notes_first_own(const Notes *notes)
 {
-	notes->count = 0;
+	int i = notes->count;
+	SubTransactionId mine = GetCurrentSubTransactionId();
+
+	while (i > 0 && ((Note *) notes_item(notes, i - 1))->subtransaction == mine)
+		i--;
+	return i;
+}
+
+void
+notes_forget(Notes *notes, int index)
+{
+	Assert(index >= notes_first_own(notes));
+	notes->count = index;
 }
 
 void *

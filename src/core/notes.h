@@ -33,6 +33,12 @@ extern void *notes_add(Notes *notes);
 
 extern void *notes_item(const Notes *notes, int index);
 
-extern void notes_clear(Notes *notes);
+/* The index of the first item that the current subtransaction noted; those
+ * before it are of outer ones. The count when there is none. */
+extern int notes_first_own(const Notes *notes);
+
+/* Forgets the items from this index on, which must be own ones: an outer one
+ * would be missing after a rollback of this subtransaction. */
+extern void notes_forget(Notes *notes, int index);
 
 #endif

@@ -115,6 +115,8 @@ typedef struct Changed
 } Changed;
 
 static Notes notes = {.size = sizeof(Changed)};
+static Within written; /* in this subtransaction, so many notes */
+static int written_count;
 static Within writing;				  /* write_all() is at work */
 static LocalTransactionId written_in; /* the last transaction that wrote */
 static TimestampTz moment;			  /* its instant */
@@ -265,7 +267,25 @@ write_all(void)
 	within_end(&writing);
 	moment = row_time(spi_row(0), "at");
 	written_in = MyProc->lxid;
-	notes_clear(&notes);
+	if (notes_first_own(&notes) == 0)
+		notes_forget(&notes, 0);
+	else
+	{
+		within_begin(&written);
+		written_count = notes.count;
+	}
+}
+
+/*
+ * Whether this subtransaction has written everything noted. Notes of an outer
+ * one are kept, lest a rollback to the savepoint forgets them; to write again
+ * what is written changes nothing.
+ */
+static bool
+is_written(void)
+{
+	return notes.count == 0 ||
+		   (within_holds(&written) && written_count == notes.count);
 }
 
 /*
@@ -276,7 +296,7 @@ Datum
 history_write(PG_FUNCTION_ARGS)
 {
 	trigger_require(fcinfo, TRIGGER_EVENT_AFTER | TRIGGER_EVENT_ROW);
-	if (notes.count > 0)
+	if (!is_written())
 	{
 		SPI_connect();
 		write_all();

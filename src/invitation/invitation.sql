@@ -297,43 +297,60 @@ COMMENT ON COLUMN usermgmt.people.last_login_at IS 'When the member last signed 
 COMMENT ON COLUMN usermgmt.people.last_active IS 'When the member was last seen, in words.';
 COMMENT ON COLUMN usermgmt.people.workspaces IS 'Workspace roles by workspace slug.';
 
+-- The numbers of members are kept (member_count); of the day on which the
+-- threshold of activity falls, the members are looked at.
 CREATE VIEW usermgmt.member_statistics WITH (security_barrier) AS
-	SELECT m.total, m.owners, m.admins, m.members, m.owners_and_admins, m.active, m.inactive, m.never_logged_in, m.deactivated,
-		i.pending_invitations, l.licensed_now,
+	SELECT m.total, m.owners, m.admins, m.members, m.owners_and_admins,
+		m.logged_in + b.logged_in AS active,
+		m.ever_logged_in - m.logged_in - b.logged_in AS inactive,
+		m.never_logged_in, m.deactivated, i.pending_invitations,
+		(
+			SELECT count(*)::integer FROM (
+				SELECT s.user_id FROM usermgmt.session AS s
+				WHERE s.tenant_id = t.tenant_id AND s.last_used_at > statement_timestamp()
+					- make_interval(secs => usermgmt.effective_seconds(t.settings, 'license_window'))
+					AND NOT EXISTS (
+						SELECT FROM usermgmt.membership AS l
+						WHERE l.tenant_id = s.tenant_id AND l.user_id = s.user_id AND l.status = 'deactivated'
+					)
+				GROUP BY s.user_id
+			) AS licensed
+		) AS licensed_now,
 		m.total - m.deactivated + i.reserved_seats AS seats_taken,
 		nullif(usermgmt.effective_limit(t.settings, 'seat_limit'), 0) AS seat_limit
 	FROM usermgmt.tenant AS t
 	CROSS JOIN LATERAL (
-		SELECT
-			count(*)::integer AS total,
-			count(*) FILTER (WHERE m.role = 'owner')::integer AS owners,
-			count(*) FILTER (WHERE m.role = 'admin')::integer AS admins,
-			count(*) FILTER (WHERE m.role = 'member')::integer AS members,
-			count(*) FILTER (WHERE m.role <> 'member')::integer AS owners_and_admins,
-			count(*) FILTER (WHERE m.status = 'active' AND m.last_login_at > since.at)::integer AS active,
-			count(*) FILTER (WHERE m.status = 'active' AND m.last_login_at <= since.at)::integer AS inactive,
-			count(*) FILTER (WHERE m.status = 'active' AND m.last_login_at IS NULL)::integer AS never_logged_in,
-			count(*) FILTER (WHERE m.status = 'deactivated')::integer AS deactivated
-		FROM (
+		SELECT at, (at AT TIME ZONE 'UTC')::date AS day FROM (
 			SELECT statement_timestamp() - make_interval(secs => usermgmt.effective_seconds(t.settings, 'inactive_after')) AS at
 			OFFSET 0
-		) AS since
-		JOIN usermgmt.membership AS m ON m.tenant_id = t.tenant_id AND m.tenant_id = usermgmt.current_tenant_id()
+		) AS threshold OFFSET 0
+	) AS since
+	CROSS JOIN LATERAL (
+		SELECT
+			coalesce(sum(c.n), 0)::integer AS total,
+			coalesce(sum(c.n) FILTER (WHERE c.role = 'owner'), 0)::integer AS owners,
+			coalesce(sum(c.n) FILTER (WHERE c.role = 'admin'), 0)::integer AS admins,
+			coalesce(sum(c.n) FILTER (WHERE c.role = 'member'), 0)::integer AS members,
+			coalesce(sum(c.n) FILTER (WHERE c.role <> 'member'), 0)::integer AS owners_and_admins,
+			coalesce(sum(c.n) FILTER (WHERE c.status = 'active' AND c.logged_in_on > since.day), 0)::integer AS logged_in,
+			coalesce(sum(c.n) FILTER (WHERE c.status = 'active' AND c.logged_in_on > '-infinity'), 0)::integer AS ever_logged_in,
+			coalesce(sum(c.n) FILTER (WHERE c.status = 'active' AND c.logged_in_on = '-infinity'), 0)::integer AS never_logged_in,
+			coalesce(sum(c.n) FILTER (WHERE c.status = 'deactivated'), 0)::integer AS deactivated
+		FROM usermgmt.member_count AS c
+		WHERE c.tenant_id = t.tenant_id
 	) AS m
+	CROSS JOIN LATERAL (
+		SELECT count(*)::integer AS logged_in
+		FROM usermgmt.membership AS m
+		WHERE m.tenant_id = t.tenant_id AND m.status = 'active' AND m.last_login_at > since.at
+			AND m.last_login_at < (since.day + 1)::timestamp AT TIME ZONE 'UTC'
+	) AS b
 	CROSS JOIN LATERAL (
 		SELECT count(*)::integer AS pending_invitations,
 			count(*) FILTER (WHERE i.expires_at > statement_timestamp())::integer AS reserved_seats
 		FROM usermgmt.invitation AS i
 		WHERE i.tenant_id = t.tenant_id AND i.state = 'pending'
 	) AS i
-	CROSS JOIN LATERAL (
-		SELECT count(DISTINCT s.user_id)::integer AS licensed_now
-		FROM usermgmt.session AS s
-		JOIN usermgmt.membership AS l ON l.tenant_id = usermgmt.current_tenant_id() AND l.user_id = s.user_id AND l.status = 'active'
-		WHERE s.tenant_id = t.tenant_id
-			AND s.last_used_at > statement_timestamp()
-				- make_interval(secs => usermgmt.effective_seconds(t.settings, 'license_window'))
-	) AS l
 	WHERE t.tenant_id = usermgmt.tenant_as('admin');
 COMMENT ON VIEW usermgmt.member_statistics IS 'How many members the present tenant has, by role and activity, in one row for its admins.';
 COMMENT ON COLUMN usermgmt.member_statistics.total IS 'All members, deactivated ones included.';

@@ -290,5 +290,6 @@ member_init(void)
 {
 	member_mails_register();
 	email_change_init();
+	member_count_init();
 	audit_register("user", membership_action);
 }

@@ -29,6 +29,36 @@ ALTER TABLE usermgmt.workspace_member ADD CONSTRAINT people_of_a_workspace_belon
 	FOREIGN KEY (tenant_id, user_id) REFERENCES usermgmt.membership ON DELETE CASCADE;
 CREATE INDEX session_member ON usermgmt.session (tenant_id, user_id, last_used_at);
 
+CREATE INDEX membership_login ON usermgmt.membership (tenant_id, last_login_at);
+CREATE INDEX membership_deactivated ON usermgmt.membership (tenant_id, user_id) WHERE status = 'deactivated';
+
+-- The sum of n counts; a change adds rows, maintenance folds them.
+CREATE TABLE usermgmt.member_count (
+	tenant_id uuid NOT NULL,
+	role text NOT NULL,
+	status text NOT NULL,
+	logged_in_on date NOT NULL,
+	count_id uuid NOT NULL,
+	n integer NOT NULL CONSTRAINT a_count_counts CHECK (n <> 0),
+	folded boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (tenant_id, role, status, logged_in_on, count_id)
+);
+COMMENT ON TABLE usermgmt.member_count IS 'How many members (the sum of n) there are by role, status and day of the last log-in (UTC; -infinity: never), kept by trigger.';
+CREATE INDEX member_count_new ON usermgmt.member_count (tenant_id) WHERE NOT folded;
+
+CREATE FUNCTION usermgmt.member_count_note() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.member_count_note() IS 'Trigger: notes what a change of a member changes of the counts.';
+CREATE TRIGGER count_note AFTER INSERT OR DELETE OR UPDATE OF role, status, last_login_at ON usermgmt.membership
+	FOR EACH ROW EXECUTE FUNCTION usermgmt.member_count_note();
+
+CREATE FUNCTION usermgmt.member_count_write() RETURNS trigger
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.member_count_write() IS 'Trigger: writes what the statement changed of the counts.';
+CREATE TRIGGER count_write AFTER INSERT OR DELETE OR UPDATE OF role, status, last_login_at ON usermgmt.membership
+	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.member_count_write();
+
 CREATE FUNCTION usermgmt.membership_guard() RETURNS trigger
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
@@ -341,5 +371,6 @@ INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('application', 'function', 'deactivate_user'),
 	('application', 'function', 'reactivate_user'),
 	('application', 'relation', 'members'),
+	('operator', 'relation', 'member_count'),
 	('operator', 'relation', 'membership');
 

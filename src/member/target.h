@@ -34,6 +34,9 @@ extern void member_notify(const Tenant *tenant, const pg_uuid_t *user_id,
 /* Registers the kinds of mail of this room. */
 extern void member_mails_register(void);
 
+/* Registers the counts of members; called once. */
+extern void member_count_init(void);
+
 /* The changed member as a row of the view. Ends the operation and the SPI
  * connection. */
 extern Datum member_show(FunctionCallInfo fcinfo, const Target *target);

@@ -39,6 +39,10 @@ INSERT INTO usermgmt.membership (tenant_id, user_id, role, status, joined_at, la
 		TIMESTAMPTZ '2024-01-01 00:00Z' + i::bigint * 7919 % $t{people} / 3 * INTERVAL '20 minutes',
 		CASE WHEN i % 5 <> 0 THEN now() - i % 60 * INTERVAL '1 day' END, now() - i % 60 * INTERVAL '1 day'
 	FROM generate_series(1, $t{people}) AS i;
+DELETE FROM usermgmt.member_count WHERE tenant_id = :'t';
+INSERT INTO usermgmt.member_count (tenant_id, role, status, logged_in_on, count_id, n)
+	SELECT tenant_id, role, status, coalesce((last_login_at AT TIME ZONE 'UTC')::date, '-infinity'), gen_random_uuid(), count(*)
+	FROM usermgmt.membership WHERE tenant_id = :'t' GROUP BY 1, 2, 3, 4;
 INSERT INTO usermgmt.workspace (tenant_id, workspace_id, slug, name)
 	SELECT :'t', @{[$id->('c', 'i')]}, 'w' || i, 'W' || i FROM generate_series(1, $t{workspaces}) AS i;
 INSERT INTO usermgmt.workspace_member (tenant_id, workspace_id, user_id, role)
