@@ -13,25 +13,44 @@
 
 const pg_uuid_t uuid_nil = {{0}};
 
+/*
+ * The time part of an id: milliseconds since 1970, and 12 bits below.
+ */
+static uint64
+ticks_of(TimestampTz at)
+{
+	uint64 microseconds =
+		(uint64) (at +
+				  (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY);
+
+	return microseconds / 1000 << 12 | microseconds % 1000 << 2;
+}
+
+/*
+ * Put the time part, version and variant in.
+ */
+static void
+set_time(pg_uuid_t *u, uint64 ticks)
+{
+	for (int i = 0; i < 6; i++)
+		u->data[i] = (uint8) (ticks >> 12 >> (40 - 8 * i));
+	u->data[6] = 0x70 | (uint8) (ticks >> 8 & 0x0F);
+	u->data[7] = (uint8) ticks;
+	u->data[8] = 0x80 | (u->data[8] & 0x3F);
+}
+
 pg_uuid_t
 uuid_make(TimestampTz at)
 {
 	static uint64 last = 0;
 	pg_uuid_t u;
-	uint64 microseconds =
-		(uint64) (at +
-				  (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY);
-	uint64 ticks = microseconds / 1000 << 12 | microseconds % 1000 << 2;
+	uint64 ticks = ticks_of(at);
 
 	if (ticks <= last)
 		ticks = last + 1;
 	last = ticks;
 	randombytes_buf(u.data, sizeof(u.data));
-	for (int i = 0; i < 6; i++)
-		u.data[i] = (uint8) (ticks >> 12 >> (40 - 8 * i));
-	u.data[6] = 0x70 | (uint8) (ticks >> 8 & 0x0F);
-	u.data[7] = (uint8) ticks;
-	u.data[8] = 0x80 | (u.data[8] & 0x3F);
+	set_time(&u, ticks);
 	return u;
 }
 
@@ -61,4 +80,22 @@ uuid_parse(const char *text, pg_uuid_t *u)
 	}
 	*u = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(text)));
 	return true;
+}
+
+/*
+ * id_at(at): the least id of that moment, or of the nearest that an id can
+ * have.
+ */
+PG_FUNCTION_INFO_V1(id_at);
+Datum
+id_at(PG_FUNCTION_ARGS)
+{
+	TimestampTz at = PG_GETARG_TIMESTAMPTZ(0);
+	TimestampTz first =
+		-(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	TimestampTz last = first + ((INT64CONST(1) << 48) - 1) * 1000;
+	pg_uuid_t *u = palloc0(sizeof(pg_uuid_t));
+
+	set_time(u, ticks_of(Max(Min(at, last), first)));
+	PG_RETURN_UUID_P(u);
 }

@@ -22,29 +22,31 @@
 
 #define NIL_ID "'00000000-0000-0000-0000-000000000000'"
 
-/* Who belonged to the tenants that the condition names, at $1. */
+/* Who belonged to the tenants that the condition names, at $1. The places are
+ * looked up person by person: how many periods hold then, the planner can not
+ * know. */
 #define STATE_AT(condition)                                                    \
-	"WITH period AS MATERIALIZED (SELECT h.* FROM usermgmt.membership_history" \
-	" AS h WHERE h.valid @> $1" condition "),"                                 \
-	" places AS (SELECT p.tenant_id, p.user_id,"                               \
-	" jsonb_object_agg(w.slug, p.role ORDER BY w.slug) AS workspaces"          \
-	" FROM period AS p JOIN period AS w ON w.tenant_id = p.tenant_id"          \
-	" AND w.workspace_id = p.workspace_id AND w.user_id = " NIL_ID             \
-	" WHERE p.workspace_id <> " NIL_ID " AND p.user_id <> " NIL_ID             \
-	" AND p.status = 'active' AND w.status = 'active' GROUP BY 1, 2)"          \
-	" SELECT m.tenant_id, m.user_id, a.email, m.role,"                         \
-	" CASE WHEN m.status = 'active' AND t.status = 'suspended'"                \
+	"SELECT m.tenant_id, m.user_id, a.email, m.role,"                          \
+	" CASE WHEN m.status = 'active' AND m.tenant_id IN"                        \
+	" (SELECT t.tenant_id FROM usermgmt.membership_history AS t"               \
+	" WHERE t.user_id = " NIL_ID " AND t.workspace_id = " NIL_ID               \
+	" AND t.status = 'suspended' AND t.valid @> $1)"                           \
 	" THEN 'suspended' ELSE m.status END AS status,"                           \
-	" coalesce(p.workspaces, '{}') AS workspaces FROM period AS m"             \
+	" coalesce((SELECT jsonb_object_agg(w.slug, p.role ORDER BY w.slug)"       \
+	" FROM usermgmt.membership_history AS p"                                   \
+	" JOIN usermgmt.membership_history AS w ON w.tenant_id = p.tenant_id"      \
+	" AND w.workspace_id = p.workspace_id AND w.user_id = " NIL_ID             \
+	" AND w.status = 'active' AND w.valid @> $1"                               \
+	" WHERE p.tenant_id = m.tenant_id AND p.user_id = m.user_id"               \
+	" AND p.workspace_id <> " NIL_ID " AND p.status = 'active'"                \
+	" AND p.valid @> $1), '{}') AS workspaces"                                 \
+	" FROM usermgmt.membership_history AS m"                                   \
 	" JOIN usermgmt.account AS a ON a.user_id = m.user_id"                     \
-	" LEFT JOIN period AS t ON t.tenant_id = m.tenant_id"                      \
-	" AND t.workspace_id = " NIL_ID " AND t.user_id = " NIL_ID                 \
-	" LEFT JOIN places AS p ON p.tenant_id = m.tenant_id"                      \
-	" AND p.user_id = m.user_id WHERE m.workspace_id = " NIL_ID                \
-	" AND m.user_id <> " NIL_ID " AND m.status <> 'removed'"                   \
+	" WHERE m.workspace_id = " NIL_ID " AND m.user_id <> " NIL_ID              \
+	" AND m.status <> 'removed' AND m.valid @> $1" condition                   \
 	" ORDER BY m.tenant_id, a.canonical_email, m.user_id"
 
-SPI_QUERY(state_of_tenant, STATE_AT(" AND h.tenant_id = $2"), TIMESTAMPTZOID,
+SPI_QUERY(state_of_tenant, STATE_AT(" AND m.tenant_id = $2"), TIMESTAMPTZOID,
 		  UUIDOID);
 SPI_QUERY(state_of_all, STATE_AT(""), TIMESTAMPTZOID);
 

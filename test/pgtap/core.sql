@@ -266,7 +266,7 @@ CREATE VIEW pg_temp.public_argument AS
 	SELECT p.proname AS function, p.pronargs, n, p.proargnames[n] AS argument, (p.proargtypes[n - 1])::regtype AS type,
 		n > p.pronargs - p.pronargdefaults AS optional, p.proargnames
 	FROM pg_temp.extension_function AS p, generate_series(1, p.pronargs) AS n
-	WHERE p.proname NOT IN ('delivery_of', 'effective_seconds', 'effective_switch', 'effective_limit', 'relative_time', 'facade_statements')
+	WHERE p.proname NOT IN ('delivery_of', 'effective_seconds', 'effective_switch', 'effective_limit', 'relative_time', 'facade_statements', 'id_at')
 		AND p.proname IN (SELECT object_name FROM usermgmt.access_privilege WHERE object_kind = 'function'
 			UNION SELECT unnest(ARRAY['grant_access', 'revoke_access']));
 SELECT is_empty($$SELECT DISTINCT argument FROM pg_temp.public_argument WHERE argument NOT IN (SELECT argument FROM good)$$,
