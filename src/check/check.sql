@@ -125,7 +125,37 @@ CREATE VIEW usermgmt.broken_invariant (problem, object, detail) AS
 	UNION ALL
 	SELECT 'an invitation was accepted by nobody', 'invitation ' || i.invitation_id, 'account ' || i.accepted_by
 	FROM usermgmt.invitation AS i
-	WHERE i.state = 'accepted' AND NOT EXISTS (SELECT FROM usermgmt.account AS a WHERE a.user_id = i.accepted_by);
+	WHERE i.state = 'accepted' AND NOT EXISTS (SELECT FROM usermgmt.account AS a WHERE a.user_id = i.accepted_by)
+	UNION ALL
+	SELECT 'members are counted wrong', 'tenant ' || t.slug, format('counted %s of one role, status and day of last log-in, there are %s', d.counted, d.members)
+	FROM (
+		SELECT tenant_id, sum(n) FILTER (WHERE counted) AS counted, sum(n) FILTER (WHERE NOT counted) AS members
+		FROM (
+			SELECT c.tenant_id, c.role, c.status, c.logged_in_on, c.n, true AS counted FROM usermgmt.member_count AS c
+			UNION ALL
+			SELECT m.tenant_id, m.role, m.status, coalesce((m.last_login_at AT TIME ZONE 'UTC')::date, '-infinity'), 1, false FROM usermgmt.membership AS m
+		) AS n
+		GROUP BY tenant_id, role, status, logged_in_on
+		HAVING coalesce(sum(n) FILTER (WHERE counted), 0) <> coalesce(sum(n) FILTER (WHERE NOT counted), 0)
+	) AS d
+	JOIN usermgmt.tenant AS t USING (tenant_id)
+	UNION ALL
+	SELECT 'the history says something else than the membership', 'account ' || coalesce(m.user_id, h.user_id) || ' in tenant ' || coalesce(m.tenant_id, h.tenant_id),
+		format('%s %s, and it is %s %s', coalesce(h.role, 'no role'), h.status, coalesce(m.role, 'no member'), m.status)
+	FROM usermgmt.membership AS m
+	FULL JOIN (
+		SELECT * FROM usermgmt.membership_history
+		WHERE upper_inf(valid) AND workspace_id = '00000000-0000-0000-0000-000000000000'
+			AND user_id <> '00000000-0000-0000-0000-000000000000' AND status <> 'removed'
+	) AS h ON h.tenant_id = m.tenant_id AND h.user_id = m.user_id
+	WHERE (h.role, h.status) IS DISTINCT FROM (m.role, m.status)
+	UNION ALL
+	SELECT 'periods of the history overlap', 'account ' || h.user_id || ' in tenant ' || h.tenant_id, h.valid::text
+	FROM (
+		SELECT *, lag(valid) OVER (PARTITION BY tenant_id, user_id, workspace_id ORDER BY valid) AS before
+		FROM usermgmt.membership_history
+	) AS h
+	WHERE h.valid && h.before;
 COMMENT ON VIEW usermgmt.broken_invariant IS 'Internal: rows that contradict each other, for check().';
 COMMENT ON COLUMN usermgmt.broken_invariant.problem IS 'What is wrong.';
 COMMENT ON COLUMN usermgmt.broken_invariant.object IS 'With what.';

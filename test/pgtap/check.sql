@@ -31,6 +31,8 @@ SELECT invitation_id AS open FROM usermgmt.invite_user('dan@acme.test', workspac
 SELECT usermgmt.set_workspace_member(:'place', :'bob') AS x \gset
 SELECT account_closed AS x FROM usermgmt.remove_user(:'gone', confirm => true) \gset
 SELECT usermgmt.deactivate_user(:'bob') AS x, usermgmt.reactivate_user(:'bob') AS y, pg_temp.sign_in('bob@acme.test') AS z \gset
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT role AS x FROM usermgmt.set_workspace_member(:'place', :'bob', 'viewer') \gset
 SELECT is_empty('SELECT * FROM pg_temp.found()', 'R18 nothing is found where all is well');
 
 -- Invariants.
@@ -40,18 +42,22 @@ FROM (VALUES
 	('UPDATE usermgmt.membership SET is_primary_owner = false WHERE tenant_id = %L', 'error: a tenant needs exactly one primary owner'),
 	('UPDATE usermgmt.seat_count SET members = members + 1', 'error: seats are counted wrong'),
 	('UPDATE usermgmt.seat_count SET invitations = invitations + 1', 'error: seats are counted wrong'),
-	('UPDATE usermgmt.membership SET status = ''deactivated'' WHERE user_id = %2$L', 'error: an open session of somebody without access, error: seats are counted wrong'),
+	('UPDATE usermgmt.membership SET status = ''deactivated'' WHERE user_id = %2$L', 'error: an open session of somebody without access, error: members are counted wrong, error: seats are counted wrong, error: the history says something else than the membership'),
 	('UPDATE usermgmt.tenant SET suspended_at = now() WHERE tenant_id = %L', 'error: an open session of somebody without access'),
-	('UPDATE usermgmt.membership SET role = ''admin'' WHERE user_id = %2$L', 'error: an open session shows another role or address'),
+	('UPDATE usermgmt.membership SET role = ''admin'' WHERE user_id = %2$L', 'error: an open session shows another role or address, error: members are counted wrong, error: the history says something else than the membership'),
 	('UPDATE usermgmt.account SET email = ''x@y.test'' WHERE user_id = %2$L', 'error: an open session shows another role or address'),
-	('INSERT INTO usermgmt.membership (tenant_id, user_id, role, status) VALUES (%L, %3$L, ''member'', ''deactivated'')', 'error: a closed account belongs to a tenant'),
+	('INSERT INTO usermgmt.membership (tenant_id, user_id, role, status) VALUES (%L, %3$L, ''member'', ''deactivated'')', 'error: a closed account belongs to a tenant, error: members are counted wrong, error: the history says something else than the membership'),
 	('UPDATE usermgmt.invitation_workspace SET is_open = false', 'error: an offered place does not follow its invitation'),
 	('UPDATE usermgmt.invitation SET accepted_by = gen_random_uuid() WHERE state = ''accepted''', 'error: an invitation was accepted by nobody'),
 	('DELETE FROM usermgmt.workspace', 'error: rows refer to what is not there'),
-	('DELETE FROM usermgmt.membership WHERE user_id = %2$L', 'error: rows refer to what is not there, error: seats are counted wrong')
+	('DELETE FROM usermgmt.membership WHERE user_id = %2$L', 'error: members are counted wrong, error: rows refer to what is not there, error: seats are counted wrong, error: the history says something else than the membership'),
+	('UPDATE usermgmt.member_count SET n = n + 1 WHERE status = ''active'' AND n > 0', 'error: members are counted wrong'),
+	('UPDATE usermgmt.membership_history SET role = ''owner'' WHERE user_id = %2$L AND upper_inf(valid) AND workspace_id = ''00000000-0000-0000-0000-000000000000''', 'error: the history says something else than the membership'),
+	('UPDATE usermgmt.membership_history SET valid = tstzrange(lower(valid), now() + interval ''1 hour'') WHERE user_id = %2$L AND NOT upper_inf(valid)', 'error: periods of the history overlap')
 ) AS t (statement, expected);
 
 -- Objects.
+SET CONSTRAINTS ALL IMMEDIATE;
 SELECT is(pg_temp.after(statement), expected, 'R19 found: ' || expected || ' after ' || left(statement, 60))
 FROM (VALUES
 	('ALTER TABLE usermgmt.account ADD COLUMN shoe_size integer', 'error: not made by the extension'),
