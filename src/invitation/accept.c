@@ -23,7 +23,6 @@
 #include "outbox/outbox.h"
 #include "password/password.h"
 #include "session/joiner.h"
-#include "session/throttle.h"
 #include "tenant/seat.h"
 #include "token/token.h"
 
@@ -272,8 +271,6 @@ accept_invitation_body(PG_FUNCTION_ARGS)
 	join(&invitation, &joiner.account);
 	session_open(&tenant, &joiner.account, &origin, &start);
 	audit_operation_end();
-	if (joiner.proven_by_password)
-		throttle_clear(joiner.account.email);
 	return session_start_result(fcinfo, &start);
 }
 

@@ -24,7 +24,6 @@ prove_mailbox(Joiner *joiner, const char *name, const Tenant *tenant,
 			return false;
 		case PASSWORD_RIGHT:
 		case PASSWORD_RIGHT_REHASH:
-			joiner->proven_by_password = true;
 			return true;
 		case PASSWORD_WRONG:
 			break;
@@ -57,11 +56,9 @@ joiner_prove(Joiner *joiner, const char *name, const Tenant *tenant,
 	if (joiner->mailbox_proven && !joiner->account.verified)
 		return prove_mailbox(joiner, name, tenant, password, start);
 	verdict = log_in_verify(joiner->address, &joiner->account, password, start);
-	joiner->proven_by_password =
-		verdict == PASSWORD_RIGHT || verdict == PASSWORD_RIGHT_REHASH;
 	if (verdict == PASSWORD_RIGHT_REHASH)
 		joiner->rehashed = password_rehash(password);
-	return joiner->proven_by_password;
+	return verdict == PASSWORD_RIGHT || verdict == PASSWORD_RIGHT_REHASH;
 }
 
 /*

@@ -17,7 +17,6 @@ typedef struct Joiner
 	Account account;
 	char *hash;		/* of a new person, or one who takes an account over */
 	char *rehashed; /* of a known one, at a raised cost */
-	bool proven_by_password;
 	bool proven_by_session;
 	bool takes_over; /* an account whose address nobody had proven */
 } Joiner;

@@ -188,7 +188,6 @@ log_in_body(PG_FUNCTION_ARGS)
 							 : NULL;
 
 		admit(&account, rehashed, argument_text(fcinfo, 2), &origin, &start);
-		throttle_clear(account.email);
 	}
 	password_wipe(&password);
 	return session_start_result(fcinfo, &start);

@@ -8,8 +8,7 @@
 #include "session/session.h"
 
 /* Compares the password of the account (NULL: nobody) under the throttle of
- * its address. Unless it is right, start->outcome says what to answer; after
- * a right one the caller clears the throttle, last of all. */
+ * its address. Unless it is right, start->outcome says what to answer. */
 extern PasswordVerdict log_in_verify(const Address *address,
 									 const Account *account,
 									 const Password *password,

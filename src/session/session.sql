@@ -42,7 +42,7 @@ CREATE TABLE usermgmt.login_throttle (
 	next_try_at timestamptz NOT NULL,
 	last_failure_at timestamptz NOT NULL
 );
-COMMENT ON TABLE usermgmt.login_throttle IS 'Wrong passwords in a row per canonical address, and when the next try counts.';
+COMMENT ON TABLE usermgmt.login_throttle IS 'Wrong passwords per canonical address, of which each minute forgets one, and when the next try counts.';
 
 CREATE TYPE usermgmt.session_context AS (
 	session_id uuid,

@@ -15,7 +15,6 @@
 #include "core/settings.h"
 #include "core/uuid.h"
 #include "session/joiner.h"
-#include "session/throttle.h"
 
 static void
 require_sign_up(void)
@@ -91,8 +90,6 @@ sign_up_body(PG_FUNCTION_ARGS)
 			joiner_refuse_taken();
 	}
 	audit_operation_end();
-	if (joiner->proven_by_password)
-		throttle_clear(joiner->account.email);
 	return session_start_result(fcinfo, &start);
 }
 

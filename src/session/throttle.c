@@ -5,7 +5,9 @@
  * The first FREE_FAILURES are free; then the wait doubles from one second to
  * a minute. That is about 70 guesses in the first hour and 60 in every other
  * (OWASP ASVS 5.0, 6.3.1), and the right password is never further away than a
- * minute. A reset clears it.
+ * minute. Each minute forgets one failure. The right password forgets none, or
+ * somebody who signs in often would give every guesser new free ones; a reset
+ * clears them all.
  *
  * Guesses at one address run one after the other, until the transaction ends:
  * each sees the failures of those before. A caller who rolls back takes the
@@ -21,7 +23,7 @@
 #include "session/throttle.h"
 
 #define FREE_FAILURES 5
-#define LONGEST_WAIT 60 /* seconds */
+#define LONGEST_WAIT 60 /* seconds, and the time that forgets a failure */
 #define MEMORY_SIZE 64	/* addresses */
 
 SPI_QUERY(find_throttle,
@@ -31,9 +33,11 @@ SPI_QUERY(find_throttle,
 SPI_QUERY(lock_throttle,
 		  "INSERT INTO usermgmt.login_throttle AS t (address, failures,"
 		  " next_try_at, last_failure_at) VALUES ($1, 1, $2, $2)"
-		  " ON CONFLICT (address) DO UPDATE SET failures = t.failures + 1,"
+		  " ON CONFLICT (address) DO UPDATE SET failures = t.failures + 1"
+		  " - least(t.failures, greatest(0, div(extract("
+		  "epoch FROM $2 - t.last_failure_at), $3)))::integer,"
 		  " last_failure_at = $2 RETURNING failures",
-		  TEXTOID, TIMESTAMPTZOID);
+		  TEXTOID, TIMESTAMPTZOID, INT4OID);
 SPI_QUERY(set_next_try,
 		  "UPDATE usermgmt.login_throttle SET next_try_at = $2"
 		  " WHERE address = $1",
@@ -46,6 +50,7 @@ typedef struct Memory
 {
 	uint64 address; /* a hash; 0 is free */
 	int failures;
+	TimestampTz last_failure_at;
 	TimestampTz next_try_at;
 	int pending; /* not decided yet */
 } Memory;
@@ -84,6 +89,18 @@ next_try(int failures, TimestampTz now)
 }
 
 /*
+ * The failures that the time since the last one has not forgotten.
+ */
+static int
+left_of(const Memory *remembered, TimestampTz now)
+{
+	int64 forgotten =
+		(now - remembered->last_failure_at) / (LONGEST_WAIT * USECS_PER_SEC);
+
+	return (int) Max(remembered->failures - Max(forgotten, 0), 0);
+}
+
+/*
  * What is pending was rolled back, and is remembered from here on, or was not.
  */
 static void
@@ -95,7 +112,8 @@ decide(bool aborted)
 	{
 		if (memory[i].pending > 0 && aborted)
 		{
-			memory[i].failures += memory[i].pending;
+			memory[i].failures = left_of(&memory[i], now) + memory[i].pending;
+			memory[i].last_failure_at = now;
 			memory[i].next_try_at = next_try(memory[i].failures, now);
 		}
 		memory[i].pending = 0;
@@ -165,7 +183,8 @@ throttle_failure(const Address *address)
 	TimestampTz now = GetCurrentTimestamp();
 	int failures;
 
-	spi_run(lock_throttle, ARG_TEXT(address->canonical), ARG_TIME(now));
+	spi_run(lock_throttle, ARG_TEXT(address->canonical), ARG_TIME(now),
+			ARG_INT(LONGEST_WAIT));
 	failures = row_int(spi_row(0), "failures");
 	if (failures > FREE_FAILURES)
 		spi_run(set_next_try, ARG_TEXT(address->canonical),

@@ -21,7 +21,7 @@ extern int throttle_wait(const Address *address);
  * belongs to anybody. */
 extern void throttle_failure(const Address *address);
 
-/* Forgets the failures of an address as typed. */
+/* Forgets the failures of an address as typed: it has a new password. */
 extern void throttle_clear(const char *email);
 
 /* Called once, when the library is loaded. */

@@ -63,7 +63,18 @@ SELECT is((SELECT outcome FROM usermgmt.accept_invitation(:'beta_token', 'secret
 SELECT usermgmt.request_password_reset('bob@acme.test') AS x \gset
 SELECT lives_ok(format('SELECT usermgmt.reset_password(%L, %L)', pg_temp.mail_token('password_reset', 'bob@acme.test'), 'bobs newer password'), 'a reset is always possible');
 SELECT is((SELECT outcome FROM usermgmt.log_in('bob@acme.test', 'bobs newer password')), 'ok', 'and ends the waiting');
-SELECT is_empty($$SELECT * FROM usermgmt.login_throttle WHERE address = 'bob@acme.test'$$, 'a right password clears the count');
+SELECT is_empty($$SELECT * FROM usermgmt.login_throttle WHERE address = 'bob@acme.test'$$, 'a new password clears the count');
+
+-- Each minute forgets one failure (R15).
+CREATE FUNCTION pg_temp.after(age interval) RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM usermgmt.login_throttle WHERE address = 'minute@acme.test';
+	INSERT INTO usermgmt.login_throttle VALUES ('minute@acme.test', 9, clock_timestamp(), clock_timestamp() - age);
+	PERFORM usermgmt.log_in('minute@acme.test', 'a guess');
+	RETURN (SELECT failures FROM usermgmt.login_throttle WHERE address = 'minute@acme.test');
+END $$;
+SELECT is(pg_temp.after(age), failures, 'R15 nine failures and one more, ' || age || ' later') FROM (VALUES (INTERVAL '0', 10), ('50 seconds', 10), ('70 seconds', 9), ('185 seconds', 7), ('1 hour', 1), ('-1 hour', 10)) AS v (age, failures);
+DELETE FROM usermgmt.login_throttle;
 
 -- Several tenants.
 SELECT outcome AS x FROM usermgmt.accept_invitation(:'beta_token', 'bobs newer password') \gset
