@@ -135,10 +135,10 @@ sub count
 }
 my @members = ('member', 'admin', 'owner');
 my $ids = count('the id of another tenant, of another kind and of nothing are answered alike, to the letter, and write no row', 'id_cells', sub { $_[1] ne '' }, @members);
-my $addresses = count('an address that has an account or an invitation in another tenant is answered as one that nobody has', 'address_cells', sub { $_[1] ne '' }, @app[ 0 .. 3 ]);
+my $names = count('an address, slug or domain that is taken in another tenant is answered as one that nobody has', 'twin_cells', sub { $_[1] ne '' }, @app[ 0 .. 3 ]);
 my $leaks = count('a cheap function in a query is shown no row that a view hides', 'leak_cells', sub { $_[1] < 0 || $_[1] != $_[2] }, @app);
 
-diag('R10: ' . @differing . ' of ' . keys(%got) . " cells differ from the published matrix; $ids answers about foreign ids and $addresses about foreign addresses differ; $leaks queries with a spying function are shown a hidden row");
+diag('R10: ' . @differing . ' of ' . keys(%got) . " cells differ from the published matrix; $ids answers about foreign ids and $names about foreign names differ; $leaks queries with a spying function are shown a hidden row");
 $_->quit foreach values %connection;
 $node->stop;
 done_testing();

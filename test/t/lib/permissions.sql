@@ -61,6 +61,7 @@ BEGIN
 	PERFORM usermgmt.allow_invite_domain(d) FROM unnest(ARRAY['acme.example', 'beta.example']) AS d;
 END $$;
 SELECT probe.tenant('beta');
+SELECT usermgmt.create_workspace('lab', 'Lab'), usermgmt.allow_invite_domain('only.beta.example');
 SELECT probe.tenant('acme');
 
 -- One who was removed, one who is deactivated, links of every purpose, mails.
@@ -319,24 +320,30 @@ BEGIN
 	END LOOP;
 END $$;
 
--- What an address that has an account in beta is answered, and one that nobody
--- has; ids, times and the address itself apart.
-CREATE FUNCTION probe.general(answer probe.answer, address text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-	SELECT regexp_replace(regexp_replace(replace(answer::text, address, '?'), '[0-9a-f]{8}-[0-9a-f-]{27}', 'id', 'g'), '\d{4}-\d\d-\d\d [0-9:.+]+', 'time', 'g')
+-- What a name that is taken in beta is answered, and one that nobody has: ids,
+-- times and the name itself apart.
+CREATE TABLE probe.twin (call text, taken text[], free text);
+INSERT INTO probe.twin
+	SELECT call, ARRAY['bob@beta.example', 'carl@beta.example', 'owner@beta.example', 'ida@beta.example'], 'gone@beta.example'
+	FROM unnest(ARRAY['invite_user(%L)', 'invite_users(ARRAY[%L])', 'log_in(%L, ''a wrong password'')', 'log_in(%L, ''a wrong password'', ''acme'')', 'request_password_reset(%L)']) AS call
+	UNION ALL VALUES ('create_workspace(%L, ''Name'')', ARRAY['lab'], 'bal'), ('update_workspace(probe.id(''acme_site''), slug => %L)', ARRAY['lab'], 'bal'), ('invite_user(''new@acme.example'', workspaces => jsonb_build_array(%L))', ARRAY['lab'], 'bal'),
+		('allow_invite_domain(%L)', ARRAY['only.beta.example'], 'free.beta.example'), ('disallow_invite_domain(%L)', ARRAY['only.beta.example'], 'free.beta.example'), ('log_in(''bob@acme.example'', ''correct horse'', %L)', ARRAY['beta'], 'atbe'), ('switch_tenant(%L)', ARRAY['beta'], 'atbe');
+CREATE FUNCTION probe.general(answer probe.answer, name text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+	SELECT regexp_replace(regexp_replace(replace(answer::text, name, '?'), '[0-9a-f]{8}-[0-9a-f-]{27}', 'id', 'g'), '\d{4}-\d\d-\d\d [0-9:.+]+', 'time', 'g')
 $$;
-CREATE FUNCTION probe.address_cells(who text) RETURNS TABLE (cell text, difference text) LANGUAGE plpgsql AS $$
+CREATE FUNCTION probe.twin_cells(who text) RETURNS TABLE (cell text, difference text) LANGUAGE plpgsql AS $$
 DECLARE
-	call text;
-	address text;
+	t record;
+	name text;
 	expected text;
 	got text;
 BEGIN
-	FOREACH call IN ARRAY ARRAY['invite_user(%L)', 'invite_users(ARRAY[%L])', 'log_in(%L, ''a wrong password'')', 'log_in(%L, ''a wrong password'', ''acme'')', 'request_password_reset(%L)'] LOOP
-		expected := probe.general(probe.attempt(who, format('SELECT string_agg(r::text, '';'') FROM usermgmt.' || call || ' AS r', 'gone@beta.example')), 'gone@beta.example');
-		FOREACH address IN ARRAY ARRAY['bob@beta.example', 'carl@beta.example', 'owner@beta.example', 'ida@beta.example'] LOOP
-			got := probe.general(probe.attempt(who, format('SELECT string_agg(r::text, '';'') FROM usermgmt.' || call || ' AS r', address)), address);
-			cell := format('%s as %s', format(call, address), who);
-			difference := CASE WHEN got <> expected THEN format('%s, but %s for an address that nobody has', got, expected) END;
+	FOR t IN SELECT *, format('SELECT string_agg(r::text, '';'') FROM usermgmt.%s AS r', call) AS statement FROM probe.twin LOOP
+		expected := probe.general(probe.attempt(who, format(t.statement, t.free)), t.free);
+		FOREACH name IN ARRAY t.taken LOOP
+			got := probe.general(probe.attempt(who, format(t.statement, name)), name);
+			cell := format('%s as %s', format(t.call, name), who);
+			difference := CASE WHEN got <> expected THEN format('%s, but %s for a name that nobody has', got, expected) END;
 			RETURN NEXT;
 		END LOOP;
 	END LOOP;
