@@ -32,7 +32,16 @@ foreach my $n (0 .. $#levels)
 	$of{reset_link} = token_in($node->safe_psql('app', "SELECT text_body FROM usermgmt.outbox_claim('expiry', 1000) WHERE kind = 'password_reset' AND recipient = 'reset$n\@acme.example'"));
 	$world{ $levels[$n] } = \%of;
 }
-# Everything lives for a moment more; what the transactions see begins before its end.
+my %running;
+my $who = 'SELECT usermgmt.current_user_id()';
+foreach my $level (@levels)
+{
+	foreach my $name ('bound', 'late', 'set', 'idle', 'link')
+	{
+		ask($running{$level}{$name} = connection($node, 'app', '-U', 'web'), $who);
+	}
+}
+# Everything lives for a moment more; the transactions begin before its end.
 my $life = "INTERVAL '2.5 s'";
 $node->safe_psql('app', <<"SQL");
 UPDATE usermgmt.session SET expires_at = clock_timestamp() + $life WHERE email NOT LIKE 'idle%';
@@ -40,18 +49,11 @@ UPDATE usermgmt.session SET idle_seconds = 3, last_used_at = clock_timestamp() W
 UPDATE usermgmt.invitation SET expires_at = clock_timestamp() + $life WHERE state = 'pending';
 UPDATE usermgmt.password_reset SET expires_at = clock_timestamp() + $life WHERE finished_at IS NULL;
 SQL
-my %running;
-my $who = 'SELECT usermgmt.current_user_id()';
 foreach my $level (@levels)
 {
 	my $of = $world{$level};
 
-	foreach my $name ('bound', 'late', 'set', 'idle', 'link')
-	{
-		my $client = $running{$level}{$name} = connection($node, 'app', '-U', 'web');
-		ask($client, $who);
-		ask($client, "BEGIN ISOLATION LEVEL $level; SELECT count(*) FROM usermgmt.members");
-	}
+	ask($_, "BEGIN ISOLATION LEVEL $level; SELECT count(*) FROM usermgmt.members") foreach values %{ $running{$level} };
 	ask($running{$level}{$_}, "SELECT FROM usermgmt.use_session('$$of{$_}[1]')") foreach 'bound', 'idle';
 	ask($running{$level}{set}, "SELECT set_config('usermgmt.session_token', '$$of{set}[1]', true)");
 	is(ask($running{$level}{$_}, $who), $$of{$_}[0], "a session is live, $level, $_") foreach 'bound', 'set', 'idle';

@@ -48,10 +48,10 @@ sub attack
 	print $file "INSERT INTO guess SELECT outcome FROM usermgmt.log_in('ann\@acme.example', 'guess ' || random());\n\\sleep 60 ms\n";
 	close $file;
 	my ($out, $err) = ('', '');
-	my $guessers = IPC::Run::start([ 'pgbench', '-n', '-c', $clients, '-j', 2, '-T', 60, '-U', 'web', '-f', $script, '-h', $node->host, '-p', $node->port, 'app' ], '>', \$out, '2>', \$err);
+	my $guessers = IPC::Run::start([ 'pgbench', '-n', '-c', $clients, '-j', 2, '-T', 120, '-U', 'web', '-f', $script, '-h', $node->host, '-p', $node->port, 'app' ], '>', \$out, '2>', \$err);
 	my $rounds = 0;
 
-	while ($rounds++ < 2000 && $while->())
+	while ($rounds++ < 6000 && $while->())
 	{
 		ask($operator, "SELECT move_clock('ann\@acme.example')");
 		select undef, undef, undef, 0.01;
@@ -72,10 +72,14 @@ cmp_ok($evaluated, '>=', 40, 'R15: guesses are evaluated now and then');
 cmp_ok($evaluated / $seconds * $hour, '<=', 100, "R15, D24: at most 100 guesses an hour are evaluated under $clients parallel clients");
 cmp_ok($refused, '>=', $clients, 'and the others are refused');
 
-# The owner, after it.
+# The owner, after it, with a wait that has just begun.
+for (1 .. 3)
+{
+	last if ask($owner, sprintf $log_in, 'x') eq 'try_later';
+}
 my $wait = all_of(q{extract(epoch FROM max(next_try_at) - clock_timestamp()) FROM usermgmt.login_throttle});
 cmp_ok($wait, '<=', 60, 'R15: the longest wait is a minute');
-is(ask($owner, sprintf $log_in, $password), $wait > 0 ? 'try_later' : 'ok', 'R15: within it the right password waits as well');
+is(ask($owner, sprintf $log_in, $password), 'try_later', 'R15: within it the right password waits as well');
 like(ask($owner, "SELECT detail FROM usermgmt.log_in('ann\@acme.example', 'x')"), qr/"retry_after": (?:[1-9]|[1-5]\d|6[01])}/, 'R15: and the answer says how long');
 is(ask($owner, "SELECT usermgmt.use_session('$ann_token') IS NOT NULL"), 't', 'R15: a session that is open goes on');
 all_of("move_clock('ann\@acme.example')");
@@ -102,7 +106,7 @@ is(ask($owner, sprintf $log_in, 'seven quiet lanterns'), 'ok', 'R15: and the new
 	command_ok([ 'pgbench', '-n', '-c', $clients, '-j', 2, '-t', 2, '-U', 'web', '-f', $script, '-h', $node->host, '-p', $node->port, 'app' ], 'a burst');
 	my ($in_row, $seen) = split /\|/, all_of(q{(SELECT failures FROM usermgmt.login_throttle WHERE address = 'ghost@acme.example'), count(*) FROM guess WHERE outcome = 'burst invalid_credentials'});
 	is($in_row, $seen, 'R15, D24: no failure of a burst is lost');
-	cmp_ok($seen, '<=', 8, 'R15: and few of it are evaluated');
+	cmp_ok($seen, '<=', 12, 'R15: and few of it are evaluated');
 }
 
 # Whoever owns the account signs in again and again, and so gives nobody guesses.
