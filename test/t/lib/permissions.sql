@@ -5,6 +5,7 @@ CREATE ROLE application LOGIN;
 CREATE ROLE operator LOGIN;
 CREATE ROLE relay LOGIN;
 CREATE ROLE auditor LOGIN;
+DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO operator', current_database()); END $$;
 SELECT usermgmt.grant_access(r, r) FROM unnest(ARRAY['application', 'operator', 'relay', 'auditor']) AS r;
 
 CREATE SCHEMA probe;
@@ -194,7 +195,14 @@ INSERT INTO probe.call VALUES
 	('user_by_identity', ARRAY['''sso''', '''bob''']),
 	('users_json', '{}'),
 	('workspace_facts', ARRAY['probe.id(''acme_site'')']),
-	('workspace_health', ARRAY['probe.id(''acme_site'')']);
+	('workspace_health', ARRAY['probe.id(''acme_site'')']),
+	('check', '{}'),
+	('access_history', ARRAY['probe.id(''acme_bob'')']),
+	('access_at', ARRAY['clock_timestamp()']),
+	('id_at', ARRAY['''2026-01-01''']),
+	('explain_access', ARRAY['probe.id(''acme_bob'')', '''manage_users''']),
+	('facade_statements', ARRAY['''probe_facade''', '''application''']),
+	('expose', ARRAY['''probe_facade''', '''application''']);
 
 -- Every function that somebody may call.
 CREATE VIEW probe.public_function AS
@@ -269,7 +277,7 @@ CREATE FUNCTION probe.relation_cells(who text) RETURNS TABLE (name name, cell te
 	FROM probe.public_relation AS v, LATERAL probe.attempt(who, format(CASE WHEN v.has_tenant
 			THEN 'SELECT concat_ws('' / '', %2$s(count(*) FILTER (WHERE tenant_id = probe.id(''acme''))), %2$s(count(*) FILTER (WHERE tenant_id = probe.id(''beta'')))) FROM usermgmt.%1$I'
 			ELSE 'SELECT %2$s(count(*)) FROM usermgmt.%1$I' END,
-		v.name, CASE WHEN v.name ~ '^(audit_|outbox|mail_queue|session|password_reset|login_throttle|email_template|access_privilege|role_permission|permission|role_matrix)' THEN 'probe.some' ELSE '' END)) AS a
+		v.name, CASE WHEN v.name ~ '^(audit_|outbox|mail_queue|session|password_reset|login_throttle|email_template|access_privilege|role_permission|permission|role_matrix|inventory|member_count|membership_history)' THEN 'probe.some' ELSE '' END)) AS a
 	ORDER BY v.name
 $$;
 CREATE FUNCTION probe.some(n bigint) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT CASE n WHEN 0 THEN '0' ELSE 'some' END $$;
