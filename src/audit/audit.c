@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include "sodium.h"
+
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -13,18 +15,20 @@
 #include "audit/audit.h"
 #include "core/installation.h"
 #include "core/uuid.h"
+#include "core/within.h"
 
 SPI_QUERY(insert_event,
 		  "INSERT INTO usermgmt.audit_event (tenant_id, event_id, occurred_at,"
 		  " actor_user_id, actor_email, actor_db_role, session_id, ip, action,"
 		  " object_type, object_id, subject_email, old, new, reason,"
-		  " transaction_id, epoch) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
-		  " $10, $11, $12, $13, $14, $15, $16, $17)",
+		  " transaction_id, epoch, salt) VALUES ($1, $2, $3, $4, $5, $6, $7,"
+		  " $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID, UUIDOID, TEXTOID, TEXTOID, UUIDOID,
 		  TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID,
-		  TEXTOID, XID8OID, INT4OID);
+		  TEXTOID, XID8OID, INT4OID, UUIDOID);
 
 static AuditOperation operation;
+static Within unlocked;
 
 void
 audit_operation(const AuditOperation *begun)
@@ -101,9 +105,10 @@ visible_actor(const Actor *actor, const pg_uuid_t *tenant_id)
 	return NULL;
 }
 
-void
+pg_uuid_t
 audit_write(const AuditEvent *event)
 {
+	pg_uuid_t salt;
 	TimestampTz now = GetCurrentTimestamp();
 	pg_uuid_t event_id = uuid_make(now);
 	pg_uuid_t tenant_id = tenant_of(event, actor_bound());
@@ -112,6 +117,7 @@ audit_write(const AuditEvent *event)
 		event->reason != NULL ? event->reason : operation.reason;
 	const char *ip = operation.ip;
 
+	randombytes_buf(salt.data, UUID_LEN);
 	if (actor != NULL)
 		ip = actor->ip[0] != '\0' ? actor->ip : NULL;
 	spi_run(insert_event, ARG_UUID(tenant_id), ARG_UUID(event_id),
@@ -125,17 +131,33 @@ audit_write(const AuditEvent *event)
 			jsonb_or_null(event->before), jsonb_or_null(event->after),
 			ARG_TEXT(reason),
 			ARG(XID8OID, FullTransactionIdGetDatum(GetTopFullTransactionId())),
-			ARG_INT(installation_epoch()));
+			ARG_INT(installation_epoch()), ARG_UUID(salt));
 	audit_announce(&event_id, &tenant_id, event);
+	return event_id;
+}
+
+void
+audit_unlock(void)
+{
+	within_begin(&unlocked);
+}
+
+void
+audit_lock(void)
+{
+	within_end(&unlocked);
 }
 
 /*
- * audit_event is append-only: its BEFORE trigger refuses everything else.
+ * The trail is append-only: its BEFORE triggers refuse everything else, but
+ * what audit_unlock() lets through.
  */
 PG_FUNCTION_INFO_V1(audit_refuse);
 Datum
 audit_refuse(PG_FUNCTION_ARGS)
 {
+	if (within_holds(&unlocked))
+		return PointerGetDatum(NULL);
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					errmsg("the audit trail can not be changed")));
 }

@@ -62,7 +62,13 @@ typedef struct AuditEvent
 	const char *reason;
 } AuditEvent;
 
-extern void audit_write(const AuditEvent *event);
+/* Writes it; the id of the event. */
+extern pg_uuid_t audit_write(const AuditEvent *event);
+
+/* Between the two, statements of the same subtransaction may change the trail;
+ * for erasing and retiring only. */
+extern void audit_unlock(void);
+extern void audit_lock(void);
 
 /* The columns of a row that are included, as jsonb. */
 extern Datum row_to_jsonb(SpiRow row, const bool *include);

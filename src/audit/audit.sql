@@ -17,9 +17,10 @@ CREATE TABLE usermgmt.audit_event (
 	reason text,
 	transaction_id xid8 NOT NULL,
 	epoch integer NOT NULL,
+	salt uuid NOT NULL DEFAULT gen_random_uuid(),
 	PRIMARY KEY (tenant_id, event_id)
 );
-COMMENT ON TABLE usermgmt.audit_event IS 'Append-only trail of every change; tenant_id is all zero for what belongs to no tenant, epoch counts the databases this installation has lived in.';
+COMMENT ON TABLE usermgmt.audit_event IS 'Append-only trail of every change; tenant_id is all zero for what belongs to no tenant, epoch counts the databases this installation has lived in, salt hides what is erased from the sealed hash.';
 CREATE INDEX audit_event_feed ON usermgmt.audit_event (epoch, transaction_id, event_id);
 
 CREATE FUNCTION usermgmt.audit_refuse() RETURNS trigger
@@ -128,7 +129,69 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION usermgmt.events_since(uuid, integer) IS 'The events after the given one, in an order that misses none under concurrent commits; NULL begins at the first, at most max_events (1000).';
 
+-- Without a row level trigger of its own: a seal is no act of a person, and an event for each would need sealing.
+CREATE TABLE usermgmt.audit_seal (
+	seal_no bigint NOT NULL PRIMARY KEY,
+	sealed_at timestamptz NOT NULL,
+	event_count integer NOT NULL CHECK (event_count > 0),
+	first_epoch integer NOT NULL,
+	first_transaction_id xid8 NOT NULL,
+	first_event_id uuid NOT NULL,
+	last_epoch integer NOT NULL,
+	last_transaction_id xid8 NOT NULL,
+	last_event_id uuid NOT NULL,
+	root bytea NOT NULL,
+	members bytea,
+	members_digest bytea NOT NULL,
+	previous bytea NOT NULL,
+	public_key bytea NOT NULL,
+	key_event_id uuid,
+	signature bytea NOT NULL,
+	retired_by uuid,
+	CONSTRAINT retired_events_are_not_listed CHECK ((members IS NULL) = (retired_by IS NOT NULL))
+);
+ALTER TABLE usermgmt.audit_seal ALTER COLUMN members SET STORAGE EXTERNAL;
+COMMENT ON TABLE usermgmt.audit_seal IS 'Sealed batches of events, each signed and linked to the one before; members lists the events (id, tag of the tenant, beginning of the leaf) until they are retired.';
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON usermgmt.audit_seal
+	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.audit_refuse();
+
+CREATE TABLE usermgmt.audit_head (
+	one_row boolean NOT NULL DEFAULT true PRIMARY KEY CHECK (one_row),
+	seal_no bigint NOT NULL
+);
+COMMENT ON TABLE usermgmt.audit_head IS 'The number of the last seal, so that a chain that lost its end is noticed.';
+
+CREATE FUNCTION usermgmt.audit_seal() RETURNS integer
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.audit_seal() IS 'Seals the events of finished transactions and says how many; 0 at once while somebody else seals. run_maintenance() does it too.';
+
+CREATE FUNCTION usermgmt.audit_verify(tenant text DEFAULT NULL)
+	RETURNS TABLE (seal_no bigint, event_id uuid, problem text)
+	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.audit_verify(text) IS 'Recomputes every seal and names what does not fit, no row when all is intact; of one tenant (slug or id) only that one''s events; UM002.';
+
+CREATE FUNCTION usermgmt.audit_checkpoint() RETURNS text
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.audit_checkpoint() IS 'Seals, and gives a signed line about the end of the chain, to be kept outside this server; 55000 while nothing is sealed.';
+
+CREATE FUNCTION usermgmt.audit_verify_checkpoint(checkpoint text)
+	RETURNS TABLE (seal_no bigint, event_id uuid, problem text)
+	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.audit_verify_checkpoint(text) IS 'As audit_verify() up to the checkpoint, and whether its seal stands in this chain as it did then; 22023 when it is no genuine checkpoint.';
+
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
+	('operator', 'function', 'audit_seal'),
+	('operator', 'function', 'audit_verify'),
+	('auditor', 'function', 'audit_verify'),
+	('operator', 'function', 'audit_checkpoint'),
+	('operator', 'function', 'audit_verify_checkpoint'),
+	('auditor', 'function', 'audit_verify_checkpoint'),
+	('operator', 'relation', 'audit_seal'),
+	('operator', 'relation', 'audit_head'),
 	('application', 'relation', 'audit_trail'),
 	('auditor', 'relation', 'audit_trail'),
 	('auditor', 'relation', 'audit_event_detail'),

@@ -28,7 +28,7 @@ CREATE TABLE usermgmt.access_privilege (
 	object_kind text NOT NULL CHECK (object_kind IN ('function', 'relation')),
 	object_name text NOT NULL,
 	hidden_columns text[],
-	PRIMARY KEY (object_name, access)
+	PRIMARY KEY (object_name, access, object_kind)
 );
 COMMENT ON TABLE usermgmt.access_privilege IS 'What each kind of access may execute or read; an operator also has everything of application.';
 

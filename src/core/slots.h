@@ -15,7 +15,8 @@ typedef enum SlotClass
 	SLOT_HASH = 1,	  /* one per password hash that may run */
 	SLOT_RELAY_IDLE,  /* shared by relays that sleep */
 	SLOT_RELAY_ALIVE, /* one per relay connection */
-	SLOT_LOGIN		  /* one per address that is being guessed at */
+	SLOT_LOGIN,		  /* one per address that is being guessed at */
+	SLOT_SEAL		  /* whoever seals the trail */
 } SlotClass;
 
 /* The lock of this class and number in the present database; hash slots are

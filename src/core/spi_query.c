@@ -53,14 +53,13 @@ prepare(SpiQuery *query)
 	query->plan = plan;
 }
 
-uint64
-spi_execute(SpiQuery *query, const SpiArg *args, SpiView view)
+/*
+ * Prepare the statement where that is still to be done, and take its arguments
+ * apart.
+ */
+static void
+set_out(SpiQuery *query, const SpiArg *args, Datum *values, char *nulls)
 {
-	Datum values[FUNC_MAX_ARGS];
-	char nulls[FUNC_MAX_ARGS];
-	int result;
-	MemoryContext context = CurrentMemoryContext;
-
 	if (query->plan == NULL)
 		prepare(query);
 	for (int i = 0; i < query->nargs; i++)
@@ -71,6 +70,17 @@ spi_execute(SpiQuery *query, const SpiArg *args, SpiView view)
 		values[i] = args[i].value;
 		nulls[i] = args[i].isnull ? 'n' : ' ';
 	}
+}
+
+uint64
+spi_execute(SpiQuery *query, const SpiArg *args, SpiView view)
+{
+	Datum values[FUNC_MAX_ARGS];
+	char nulls[FUNC_MAX_ARGS];
+	int result;
+	MemoryContext context = CurrentMemoryContext;
+
+	set_out(query, args, values, nulls);
 	if (view == SPI_VIEW_LATEST && !IsInParallelMode())
 		result = SPI_execute_snapshot(query->plan, values, nulls,
 									  GetLatestSnapshot(), InvalidSnapshot,
@@ -83,6 +93,23 @@ spi_execute(SpiQuery *query, const SpiArg *args, SpiView view)
 		elog(ERROR, "could not run \"%s\": %s", query->text,
 			 SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+Portal
+spi_cursor(SpiQuery *query, const SpiArg *args, SpiView view)
+{
+	Datum values[FUNC_MAX_ARGS];
+	char nulls[FUNC_MAX_ARGS];
+	Portal portal;
+
+	set_out(query, args, values, nulls);
+	if (view == SPI_VIEW_LATEST)
+		PushActiveSnapshot(GetLatestSnapshot());
+	portal = SPI_cursor_open(NULL, query->plan, values, nulls,
+							 view != SPI_VIEW_COMMAND);
+	if (view == SPI_VIEW_LATEST)
+		PopActiveSnapshot();
+	return portal;
 }
 
 SpiRow

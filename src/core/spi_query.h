@@ -59,6 +59,11 @@ typedef enum SpiView
 	 StaticAssertExpr(sizeof(SPI_ARGS(__VA_ARGS__)) / sizeof(SpiArg) == \
 					  lengthof(name##_types), "wrong number of arguments"), \
 	 spi_execute(&(name), SPI_ARGS(__VA_ARGS__), view))
+#define SPI_OPEN(view, name, ...) \
+	(AssertVariableIsOfTypeMacro(name, SpiQuery), \
+	 StaticAssertExpr(sizeof(SPI_ARGS(__VA_ARGS__)) / sizeof(SpiArg) == \
+					  lengthof(name##_types), "wrong number of arguments"), \
+	 spi_cursor(&(name), SPI_ARGS(__VA_ARGS__), view))
 
 /* Run it; the number of rows found or changed. */
 #define spi_run(...)	SPI_CALL(SPI_VIEW_COMMAND, __VA_ARGS__)
@@ -88,6 +93,10 @@ extern SpiArg spi_arg_jsonb(const Jsonb *j);
 
 /* What spi_run, spi_read and spi_latest call. */
 extern uint64 spi_execute(SpiQuery *query, const SpiArg *args, SpiView view);
+
+/* Opens a cursor for reading many rows (SPI_cursor_fetch); not in parallel
+ * mode with SPI_VIEW_LATEST. */
+extern Portal spi_cursor(SpiQuery *query, const SpiArg *args, SpiView view);
 
 /* The row of the last statement at this index, which must exist. */
 extern SpiRow spi_row(uint64 index);

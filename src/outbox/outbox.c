@@ -13,6 +13,7 @@
 #include "access/xact.h"
 #include "commands/async.h"
 
+#include "audit/seal.h"
 #include "core/installation.h"
 #include "core/settings.h"
 #include "core/slots.h"
@@ -22,6 +23,7 @@
 
 #define MAX_KINDS 32
 #define MAX_STEPS 16
+#define MAX_SEALS 100 /* a run of maintenance is to be short */
 
 SPI_QUERY(insert_message,
 		  "INSERT INTO usermgmt.outbox (message_id, tenant_id, kind,"
@@ -198,8 +200,9 @@ run_maintenance(PG_FUNCTION_ARGS)
 			steps[i].name,
 			spi_execute(steps[i].statement, &now, SPI_VIEW_COMMAND));
 	}
+	appendStringInfo(&done, ", \"events_sealed\": " UINT64_FORMAT "}",
+					 audit_seal_pending(MAX_SEALS));
 	SPI_finish();
-	appendStringInfoChar(&done, '}');
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(done.data));
 }
 

@@ -120,7 +120,7 @@ COMMENT ON FUNCTION usermgmt.outbox_next_due() IS 'When the next mail is due, or
 CREATE FUNCTION usermgmt.run_maintenance() RETURNS jsonb
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.run_maintenance() IS 'Does what time makes necessary (expired mails, ended sessions, old throttles) and counts it; idempotent.';
+COMMENT ON FUNCTION usermgmt.run_maintenance() IS 'Does what time makes necessary (expired mails, ended sessions, old throttles, sealing of the trail) and counts it; idempotent.';
 
 CREATE FUNCTION usermgmt.outbox_pause(reason text) RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
