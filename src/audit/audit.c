@@ -13,19 +13,19 @@
 
 #include "audit/announce.h"
 #include "audit/audit.h"
+#include "audit/writer.h"
 #include "core/installation.h"
 #include "core/uuid.h"
 #include "core/within.h"
 
-SPI_QUERY(insert_event,
-		  "INSERT INTO usermgmt.audit_event (tenant_id, event_id, occurred_at,"
-		  " actor_user_id, actor_email, actor_db_role, session_id, ip, action,"
-		  " object_type, object_id, subject_email, old, new, reason,"
-		  " transaction_id, epoch, salt) VALUES ($1, $2, $3, $4, $5, $6, $7,"
-		  " $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
-		  UUIDOID, UUIDOID, TIMESTAMPTZOID, UUIDOID, TEXTOID, TEXTOID, UUIDOID,
-		  TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID,
-		  TEXTOID, XID8OID, INT4OID, UUIDOID);
+/* What the events of one statement have in common, and where they go. */
+struct AuditBatch
+{
+	Datum database_role;
+	Datum transaction_id;
+	Datum epoch;
+	TrailWriter writer;
+};
 
 static AuditOperation operation;
 static Within unlocked;
@@ -71,14 +71,6 @@ audit_init(void)
 	audit_announce_init();
 }
 
-static SpiArg
-jsonb_or_null(Datum value)
-{
-	if (value == (Datum) 0)
-		return ARG_NULL(JSONBOID);
-	return ARG(JSONBOID, value);
-}
-
 /*
  * The tenant that an event belongs to.
  */
@@ -105,34 +97,105 @@ visible_actor(const Actor *actor, const pg_uuid_t *tenant_id)
 	return NULL;
 }
 
-pg_uuid_t
-audit_write(const AuditEvent *event)
+/*
+ * The trail is locked before anything is read for an event: who erases a
+ * person locks it out, and so either sees the event or is seen by it.
+ */
+AuditBatch *
+audit_begin(void)
 {
-	pg_uuid_t salt;
+	AuditBatch *batch = palloc(sizeof(AuditBatch));
+
+	writer_open(&batch->writer);
+	batch->database_role =
+		CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
+	batch->transaction_id =
+		FullTransactionIdGetDatum(GetTopFullTransactionId());
+	batch->epoch = Int32GetDatum(installation_epoch());
+	return batch;
+}
+
+void
+audit_end(AuditBatch *batch)
+{
+	writer_close(&batch->writer);
+	pfree(DatumGetPointer(batch->database_role));
+	pfree(batch);
+}
+
+static void
+put(EventRow *row, int *n, Datum value)
+{
+	row->nulls[*n] = value == (Datum) 0;
+	row->values[(*n)++] = value;
+}
+
+static void
+put_text(EventRow *row, int *n, const char *value)
+{
+	put(row, n, value != NULL ? CStringGetTextDatum(value) : (Datum) 0);
+}
+
+static void
+put_uuid(EventRow *row, int *n, const pg_uuid_t *value)
+{
+	put(row, n, value != NULL ? UUIDPGetDatum(value) : (Datum) 0);
+}
+
+static void
+put_always(EventRow *row, int *n, Datum value)
+{
+	row->nulls[*n] = false;
+	row->values[(*n)++] = value;
+}
+
+pg_uuid_t
+audit_add(AuditBatch *batch, const AuditEvent *event)
+{
 	TimestampTz now = GetCurrentTimestamp();
 	pg_uuid_t event_id = uuid_make(now);
 	pg_uuid_t tenant_id = tenant_of(event, actor_bound());
+	pg_uuid_t salt;
 	const Actor *actor = visible_actor(actor_bound(), &tenant_id);
-	const char *reason =
-		event->reason != NULL ? event->reason : operation.reason;
 	const char *ip = operation.ip;
+	EventRow row;
+	int n = 0;
 
 	randombytes_buf(salt.data, UUID_LEN);
 	if (actor != NULL)
 		ip = actor->ip[0] != '\0' ? actor->ip : NULL;
-	spi_run(insert_event, ARG_UUID(tenant_id), ARG_UUID(event_id),
-			ARG_TIME(now),
-			ARG_OPT_UUID(actor != NULL ? &actor->user_id : operation.user_id),
-			ARG_TEXT(actor != NULL ? actor->email : operation.user_email),
-			ARG_TEXT(GetUserNameFromId(GetSessionUserId(), false)),
-			ARG_OPT_UUID(actor != NULL ? &actor->session_id : NULL),
-			ARG_TEXT(ip), ARG_TEXT(event->action), ARG_TEXT(event->object_type),
-			ARG_TEXT(event->object_id), ARG_TEXT(event->subject_email),
-			jsonb_or_null(event->before), jsonb_or_null(event->after),
-			ARG_TEXT(reason),
-			ARG(XID8OID, FullTransactionIdGetDatum(GetTopFullTransactionId())),
-			ARG_INT(installation_epoch()), ARG_UUID(salt));
+	put_uuid(&row, &n, &tenant_id);
+	put_uuid(&row, &n, &event_id);
+	put_always(&row, &n, TimestampTzGetDatum(now));
+	put_uuid(&row, &n, actor != NULL ? &actor->user_id : operation.user_id);
+	put_text(&row, &n, actor != NULL ? actor->email : operation.user_email);
+	put(&row, &n, batch->database_role);
+	put_uuid(&row, &n, actor != NULL ? &actor->session_id : NULL);
+	put_text(&row, &n, ip);
+	put_text(&row, &n, event->action);
+	put_text(&row, &n, event->object_type);
+	put_text(&row, &n, event->object_id);
+	put_text(&row, &n, event->subject_email);
+	put(&row, &n, event->before);
+	put(&row, &n, event->after);
+	put_text(&row, &n,
+			 event->reason != NULL ? event->reason : operation.reason);
+	put_always(&row, &n, batch->transaction_id);
+	put_always(&row, &n, batch->epoch);
+	put_uuid(&row, &n, &salt);
+	Assert(n == EVENT_WIDTH);
+	writer_add(&batch->writer, &row);
 	audit_announce(&event_id, &tenant_id, event);
+	return event_id;
+}
+
+pg_uuid_t
+audit_write(const AuditEvent *event)
+{
+	AuditBatch *batch = audit_begin();
+	pg_uuid_t event_id = audit_add(batch, event);
+
+	audit_end(batch);
 	return event_id;
 }
 

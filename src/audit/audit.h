@@ -65,6 +65,13 @@ typedef struct AuditEvent
 /* Writes it; the id of the event. */
 extern pg_uuid_t audit_write(const AuditEvent *event);
 
+/* The same for many events: between begin and end, the SPI connection and the
+ * memory context stay. From begin on the trail is locked against erasing. */
+typedef struct AuditBatch AuditBatch;
+extern AuditBatch *audit_begin(void);
+extern pg_uuid_t audit_add(AuditBatch *batch, const AuditEvent *event);
+extern void audit_end(AuditBatch *batch);
+
 /* Between the two, statements of the same subtransaction may change the trail;
  * for erasing and retiring only. */
 extern void audit_unlock(void);

@@ -80,35 +80,6 @@ audit_differs(const AuditChange *change, const char *column)
 						   attribute->attlen);
 }
 
-Datum
-row_to_jsonb(SpiRow row, const bool *include)
-{
-	int natts = row.desc->natts;
-	Datum *values = palloc(natts * sizeof(Datum));
-	bool *nulls = palloc(natts * sizeof(bool));
-	TupleDesc desc;
-	int count = 0;
-	Datum record;
-
-	for (int i = 0; i < natts; i++)
-		count += include[i];
-	desc = CreateTemplateTupleDesc(count);
-	count = 0;
-	for (int i = 0; i < natts; i++)
-	{
-		if (!include[i])
-			continue;
-		values[count] = heap_getattr(row.tuple, i + 1, row.desc, &nulls[count]);
-		TupleDescCopyEntry(desc, ++count, row.desc, i + 1);
-	}
-	desc = BlessTupleDesc(desc);
-	record =
-		heap_copy_tuple_as_datum(heap_form_tuple(desc, values, nulls), desc);
-	return DirectFunctionCall1(jsonb_in,
-							   CStringGetDatum(TextDatumGetCString(
-								   DirectFunctionCall1(row_to_json, record))));
-}
-
 static void
 leave_out(const AuditTable *table, bool *columns, const char *column)
 {
@@ -202,7 +173,7 @@ subject_of(const AuditTable *table, SpiRow row)
 	person = row_datum(row, table->person, &isnull);
 	if (isnull)
 		return NULL;
-	if (spi_run(find_email, ARG(UUIDOID, person)) > 0)
+	if (spi_latest(find_email, ARG(UUIDOID, person)) > 0)
 		email = row_text(spi_row(0), "email");
 	SPI_freetuptable(SPI_tuptable);
 	return email;
@@ -243,7 +214,8 @@ changed_columns(const AuditTable *table, const AuditChange *change,
 }
 
 static void
-write_change(const AuditTable *table, const AuditChange *change)
+write_change(AuditBatch *batch, const AuditTable *table,
+			 const AuditChange *change)
 {
 	SpiRow row = change->after != NULL ? *change->after : *change->before;
 	bool *columns = table->shown;
@@ -269,7 +241,7 @@ write_change(const AuditTable *table, const AuditChange *change)
 		event.before = row_to_jsonb(*change->before, columns);
 	if (change->after != NULL)
 		event.after = row_to_jsonb(*change->after, columns);
-	audit_write(&event);
+	audit_add(batch, &event);
 }
 
 /*
@@ -314,6 +286,7 @@ write_changes(TriggerData *trigger, const AuditTable *table)
 		MakeSingleTupleTableSlot(table->desc, &TTSOpsMinimalTuple);
 	MemoryContext each = AllocSetContextCreate(
 		CurrentMemoryContext, "audited row", ALLOCSET_DEFAULT_SIZES);
+	AuditBatch *batch = audit_begin();
 	MemoryContext outer = MemoryContextSwitchTo(each);
 
 	rewind_rows(trigger->tg_oldtable);
@@ -328,10 +301,11 @@ write_changes(TriggerData *trigger, const AuditTable *table)
 
 		if (change.before == NULL && change.after == NULL)
 			break;
-		write_change(table, &change);
+		write_change(batch, table, &change);
 		MemoryContextReset(each);
 	}
 	MemoryContextSwitchTo(outer);
+	audit_end(batch);
 	MemoryContextDelete(each);
 	ExecDropSingleTupleTableSlot(old_slot);
 	ExecDropSingleTupleTableSlot(new_slot);

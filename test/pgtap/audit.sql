@@ -136,6 +136,23 @@ SELECT results_eq('SELECT action, count(*) FROM spilled GROUP BY action', $$VALU
 SELECT is((SELECT count(DISTINCT new ->> 'slug') FROM usermgmt.audit_event WHERE action = 'workspace.created'), 5000::bigint, 'B6 and each tells of its row');
 RESET work_mem;
 
+-- What an event shows of a row is what to_jsonb() shows, whatever the types.
+CREATE TABLE tap_types (id integer, b boolean, s smallint, big bigint, t text, v varchar(9), c char(5), u uuid, d date, ts timestamp, tz timestamptz, j jsonb, nothing text);
+CREATE TABLE tap_other_types (LIKE tap_types, n numeric, f float8, a text[], js json, bits bytea, x xid8, r int4range);
+CREATE TRIGGER audit_insert AFTER INSERT ON tap_types REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.audit_change('tap_types', 'id');
+CREATE TRIGGER audit_insert AFTER INSERT ON tap_other_types REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.audit_change('tap_types', 'id');
+INSERT INTO tap_types
+	SELECT n, n > 1, -n, 9223372036854775807, E'"\\\u00e4\n' || n, 'v', 'c', gen_random_uuid(), d, d, d, j, NULL
+	FROM (VALUES (1, 'infinity', '5'), (2, '2026-02-28', '{"a": [1, {"b": null}], "": 1.50}'), (3, '0044-03-15 BC', '[]'), (4, '1999-12-31', '"text"'), (5, '2000-01-01', 'null')) AS e (n, d0, j0), LATERAL (SELECT d0::timestamptz AS d, j0::jsonb AS j) AS v;
+INSERT INTO tap_other_types SELECT t.*, 'NaN', 'infinity', ARRAY['x', NULL], '{"k": 1, "k": 2}', '\x00ff', '5', '[1,3)' FROM tap_types AS t;
+SELECT bag_eq($$SELECT new FROM usermgmt.audit_event WHERE action = 'tap_types.created'$$,
+	$$SELECT to_jsonb(one) FROM tap_types AS one UNION ALL SELECT to_jsonb(other)::text::jsonb FROM tap_other_types AS other$$, 'R16 an event shows a row as to_jsonb() does');
+CREATE FUNCTION pg_temp.mark() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.reason := 'marked'; RETURN NEW; END $$;
+CREATE TRIGGER mark BEFORE INSERT ON usermgmt.audit_event FOR EACH ROW EXECUTE FUNCTION pg_temp.mark();
+INSERT INTO tap_types (id) VALUES (6);
+DROP TRIGGER mark ON usermgmt.audit_event;
+SELECT is((SELECT reason FROM usermgmt.audit_event WHERE new ->> 'id' = '6'), 'marked', 'B6 a trigger that somebody puts on the trail fires');
+
 -- Append-only.
 SELECT throws_ok($$UPDATE usermgmt.audit_event SET reason = 'x'$$, '42501', NULL, 'B5 the trail refuses UPDATE');
 SELECT throws_ok('UPDATE usermgmt.audit_event SET reason = reason WHERE false', '42501', NULL, 'B5 even one that changes nothing');
