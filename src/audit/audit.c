@@ -153,7 +153,8 @@ pg_uuid_t
 audit_add(AuditBatch *batch, const AuditEvent *event)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	pg_uuid_t event_id = uuid_make(now);
+	pg_uuid_t event_id =
+		event->event_id != NULL ? *event->event_id : uuid_make(now);
 	pg_uuid_t tenant_id = tenant_of(event, actor_bound());
 	pg_uuid_t salt;
 	const Actor *actor = visible_actor(actor_bound(), &tenant_id);

@@ -52,6 +52,7 @@ extern const AuditOperation *audit_operation_now(void);
  * operation, the actor, or stay NULL. The SPI connection is open. */
 typedef struct AuditEvent
 {
+	const pg_uuid_t *event_id; /* its id, or NULL for a new one */
 	const char *action;
 	const char *object_type;
 	const char *object_id;

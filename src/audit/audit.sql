@@ -161,6 +161,20 @@ CREATE TABLE usermgmt.audit_head (
 );
 COMMENT ON TABLE usermgmt.audit_head IS 'The number of the last seal, so that a chain that lost its end is noticed.';
 
+-- Both commitments of every erased event; the event person.erased holds the digest over them.
+CREATE TABLE usermgmt.audit_erasure (
+	erasure_id uuid NOT NULL,
+	tenant_id uuid NOT NULL,
+	event_id uuid NOT NULL,
+	before bytea NOT NULL,
+	after bytea NOT NULL,
+	PRIMARY KEY (erasure_id, tenant_id, event_id)
+);
+COMMENT ON TABLE usermgmt.audit_erasure IS 'Which events a person was erased from (erasure_id is the event person.erased), with the commitment to their personal columns before and after; no personal data.';
+CREATE INDEX audit_erasure_event ON usermgmt.audit_erasure (event_id);
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON usermgmt.audit_erasure
+	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.audit_refuse();
+
 CREATE FUNCTION usermgmt.audit_seal() RETURNS integer
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
@@ -183,7 +197,20 @@ CREATE FUNCTION usermgmt.audit_verify_checkpoint(checkpoint text)
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.audit_verify_checkpoint(text) IS 'As audit_verify() up to the checkpoint, and whether its seal stands in this chain as it did then; 22023 when it is no genuine checkpoint.';
 
+CREATE FUNCTION usermgmt.erase_person(user_id uuid, reason text DEFAULT NULL) RETURNS integer
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.erase_person(uuid, text) IS 'An operator erases the personal data of somebody whose account is closed, everywhere and in the trail, which stays verifiable; how many events changed; UM002, UM036.';
+
+CREATE FUNCTION usermgmt.audit_retire(before timestamptz, reason text DEFAULT NULL) RETURNS integer
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.audit_retire(timestamptz, text) IS 'Removes the events that were sealed before then, keeps their seals and writes a tombstone; how many events; 55000 when the trail does not verify.';
+
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
+	('operator', 'function', 'audit_retire'),
+	('operator', 'function', 'erase_person'),
+	('operator', 'relation', 'audit_erasure'),
 	('operator', 'function', 'audit_seal'),
 	('operator', 'function', 'audit_verify'),
 	('auditor', 'function', 'audit_verify'),

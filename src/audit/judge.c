@@ -6,6 +6,7 @@
 
 #include "utils/memutils.h"
 
+#include "audit/erase.h"
 #include "audit/judge.h"
 #include "core/uuid.h"
 
@@ -115,7 +116,9 @@ judge_event(Trial *trial, const AuditLeaf *leaf)
 	trial->found[member] = true;
 	member_of(leaf, &now);
 	memcpy(trial->leaves[member], leaf->hash, HASH_SIZE);
-	if (memcmp(&now, &trial->members[member], sizeof(now)) != 0)
+	if (memcmp(&now, &trial->members[member], sizeof(now)) != 0 &&
+		!erasure_explains(trial->verification->bad_erasures, leaf,
+						  &trial->members[member], trial->leaves[member]))
 		blame(trial, member, leaf, "changed since it was sealed");
 	else if (member < trial->expected)
 		blame(trial, member, leaf, "reordered: it was sealed at another place");

@@ -139,7 +139,8 @@ leaf_hash_with(const AuditLeaf *leaf, const unsigned char *commitment,
 void
 leaf_of(SpiRow row, AuditLeaf *leaf)
 {
-	Assert(row.desc->natts >= LEAF_WIDTH);
+	if (row.desc->natts < LEAF_WIDTH || row.desc->natts > LEAF_WIDTH + 1)
+		elog(ERROR, "%d columns make no leaf", row.desc->natts);
 	heap_deform_tuple(row.tuple, row.desc, leaf->values, leaf->nulls);
 	leaf->at.epoch = DatumGetInt32(leaf->values[0]);
 	leaf->at.transaction_id =

@@ -40,11 +40,12 @@ typedef struct AuditLeaf
 	pg_uuid_t tenant_id;
 	Digest commitment;
 	Digest hash;
-	Datum values[LEAF_WIDTH];
-	bool nulls[LEAF_WIDTH];
+	Datum values[LEAF_WIDTH + 1]; /* and room for one column more */
+	bool nulls[LEAF_WIDTH + 1];
 } AuditLeaf;
 
-/* The leaf of a row of LEAF_COLUMNS; its values live as long as the row. */
+/* The leaf of a row of LEAF_COLUMNS and at most one more; its values live as
+ * long as the row. */
 extern void leaf_of(SpiRow row, AuditLeaf *leaf);
 
 /* The hash that the leaf has with this commitment in place of its own. */

@@ -12,6 +12,7 @@
 #include "funcapi.h"
 #include "utils/memutils.h"
 
+#include "audit/erase.h"
 #include "audit/judge.h"
 #include "audit/reader.h"
 #include "core/address.h"
@@ -53,7 +54,7 @@ verify_report(Verification *verification, int64 seal_no,
 			  const pg_uuid_t *event_id, const char *problem)
 {
 	ReturnSetInfo *result = verification->result;
-	bool nulls[] = {false, event_id == NULL, false};
+	bool nulls[] = {seal_no == 0, event_id == NULL, false};
 	Datum values[] = {Int64GetDatum(seal_no),
 					  event_id == NULL ? (Datum) 0 : UUIDPGetDatum(event_id),
 					  (Datum) 0};
@@ -195,6 +196,7 @@ verify_chain(Verification *verification)
 	Walk walk = {0};
 	SpiRow row;
 
+	verification->bad_erasures = judge_erasures(verification);
 	stream_open(&walk.events);
 	while (reader_next(&seals, &row))
 	{

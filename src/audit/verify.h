@@ -14,6 +14,7 @@ typedef struct Verification
 	ReturnSetInfo *result;
 	const pg_uuid_t *tenant; /* judge only this one's events, or NULL */
 	int64 upto;				 /* the last seal to judge */
+	List *bad_erasures;		 /* ids of those that explain nothing */
 	uint64 problems;
 } Verification;
 
@@ -21,7 +22,7 @@ typedef struct Verification
  * connection is open. */
 extern void verify_chain(Verification *verification);
 
-/* Reports a problem; event_id may be NULL. */
+/* Reports a problem; seal_no 0 and event_id NULL are shown as NULL. */
 extern void verify_report(Verification *verification, int64 seal_no,
 						  const pg_uuid_t *event_id, const char *problem);
 

@@ -12,6 +12,7 @@ ALTER TABLE usermgmt.installation ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.audit_event ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.audit_seal ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.audit_head ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.audit_erasure ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.email_template ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.outbox ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.outbox_attempt ENABLE ROW LEVEL SECURITY;
@@ -41,6 +42,7 @@ CREATE POLICY operators ON usermgmt.installation FOR SELECT USING (has_function_
 CREATE POLICY operators ON usermgmt.audit_event FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.audit_seal FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.audit_head FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.audit_erasure FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.email_template FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.outbox FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.outbox_attempt FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
@@ -74,6 +76,7 @@ SELECT pg_catalog.pg_extension_config_dump('usermgmt.access_privilege', 'WHERE f
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.audit_event', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.audit_seal', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.audit_head', '');
+SELECT pg_catalog.pg_extension_config_dump('usermgmt.audit_erasure', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.email_template', 'WHERE NOT built_in');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.outbox', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.outbox_attempt', '');

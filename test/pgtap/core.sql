@@ -239,7 +239,7 @@ INSERT INTO good VALUES
 	('email', $$'good@good.test'$$), ('password', $$'a good password'$$), ('new_password', $$'a good password'$$), ('current_password', $$'secret of bob@acme.test'$$), ('new_email', $$'good@new.test'$$), ('schema', $$'good_facade'$$), ('for_role', 'current_user'),
 	('ip', $$'192.0.2.1'$$), ('user_agent', $$'good'$$), ('reason', $$'good'$$), ('message', $$'good'$$),
 	('workspaces', $$'{}'$$), ('metadata', $$'{}'$$), ('provider', $$'good'$$), ('subject', $$'good'$$), ('session_id', $$(SELECT session_id FROM usermgmt.session WHERE user_id = pg_temp.id_of('bob@acme.test') AND state = 'open' LIMIT 1)$$), ('set_metadata.kind', $$'account'$$), ('permission', $$'manage_users'$$), ('transfer_to', 'NULL'), ('confirm', 'true'),
-	('old_user_id', $$(SELECT user_id FROM usermgmt.account WHERE closed_at IS NOT NULL)$$), ('new_user_id', quote_literal(pg_temp.id_of('bob@acme.test'))), ('tenant_slug', $$'signed-up'$$), ('tenant_name', $$'Signed up'$$),
+	('old_user_id', $$(SELECT user_id FROM usermgmt.account WHERE closed_at IS NOT NULL AND successor_id IS NULL)$$), ('new_user_id', quote_literal(pg_temp.id_of('bob@acme.test'))), ('tenant_slug', $$'signed-up'$$), ('tenant_name', $$'Signed up'$$),
 	('expires_in', $$'1 day'$$), ('send_at', 'NULL'), ('extend', 'false'), ('scope', $$'transaction'$$),
 	('worker', $$'test'$$), ('max_messages', '1'), ('max_events', '1'), ('fence', '1'), ('reply', $$'250 ok'$$), ('permanent', 'false'),
 	('message_id_header', $$'<00000000-0000-7000-8000-000000000000@localhost>'$$), ('recipient', $$'good@good.test'$$),
@@ -247,7 +247,7 @@ INSERT INTO good VALUES
 	('set_tenant_setting.name', $$'session_ttl'$$), ('reset_tenant_setting.name', $$'session_ttl'$$), ('tenant_setting.name', $$'session_ttl'$$),
 	('new_owner_id', quote_literal(pg_temp.id_of('bob@acme.test'))),
 	('message_id', $$'00000000-0000-7000-8000-000000000000'$$), ('event_id', 'NULL'), ('at', $$'2026-01-01'$$), ('access_at.tenant', 'NULL'),
-	('checkpoint', $$'usermgmt-checkpoint-1'$$),
+	('checkpoint', $$'usermgmt-checkpoint-1'$$), ('before', $$'2000-01-01'$$), ('erase_person.user_id', $$'00000000-0000-7000-8000-00000000000e'$$), 
 	('emails', $$'{good@good.test}'::text[]$$), ('public_id', quote_literal(usermgmt.public_id('user', pg_temp.id_of('bob@acme.test')))), ('kind', $$'user'$$), ('settings', $$'{}'$$),
 	('id', quote_literal(pg_temp.id_of('bob@acme.test'))), ('workspace_id', (SELECT quote_literal(workspace_id) FROM usermgmt.create_workspace('sweep', 'Sweep'))),
 	('user_id', quote_literal(pg_temp.id_of('bob@acme.test'))), ('invitation_id', quote_literal(pg_temp.invite('carol@acme.test'))),
@@ -256,6 +256,7 @@ INSERT INTO good VALUES
 SELECT usermgmt.request_password_reset('bob@acme.test') AS x \gset
 SELECT pg_temp.join('gone@acme.test') AS gone \gset
 SELECT account_closed AS x FROM usermgmt.remove_user(:'gone', confirm => true) \gset
+INSERT INTO usermgmt.account (user_id, email, canonical_email, closed_at, successor_id) VALUES ('00000000-0000-7000-8000-00000000000e', 'closed@acme.test', '', now(), gen_random_uuid());
 SET LOCAL usermgmt.allow_sign_up = on;
 SELECT workspace_id AS x FROM usermgmt.set_workspace_member((SELECT workspace_id FROM usermgmt.workspaces), pg_temp.id_of('bob@acme.test')) \gset
 INSERT INTO good VALUES ('use_session.token', quote_literal(:'bob_token')),
@@ -306,7 +307,7 @@ SELECT set_eq($$SELECT function, argument, outcome FROM attempt WHERE outcome <>
 SELECT set_eq(
 	$$SELECT function, argument, kind FROM attempt WHERE outcome = 'ok' AND kind <> 'null' AND function <> 'log_in' AND function NOT LIKE 'outbox_%'$$,
 	$$SELECT f, a, 'empty' FROM (VALUES ('create_tenant', 'owner_name'), ('invite_user', 'name'), ('invite_user', 'message'), ('accept_invitation', 'name'),
-			('change_role', 'reason'), ('deactivate_user', 'reason'), ('revoke_invitation', 'reason'), ('transfer_ownership', 'reason'), ('change_invitation_role', 'reason'), ('remove_user', 'reason'), ('sign_up', 'name'), ('revoke_session', 'reason'), ('revoke_user_sessions', 'reason')) AS optional (f, a)
+			('change_role', 'reason'), ('deactivate_user', 'reason'), ('revoke_invitation', 'reason'), ('transfer_ownership', 'reason'), ('change_invitation_role', 'reason'), ('remove_user', 'reason'), ('sign_up', 'name'), ('revoke_session', 'reason'), ('revoke_user_sessions', 'reason'), ('audit_retire', 'reason'), ('erase_person', 'reason')) AS optional (f, a)
 		UNION ALL VALUES ('update_tenant', 'branding', 'odd'), ('create_workspace', 'settings', 'odd'), ('update_workspace', 'settings', 'odd'), ('invite_users', 'message', 'empty'), ('set_metadata', 'metadata', 'odd'), ('sign_up', 'password', 'control')
 		UNION ALL SELECT f, a, unnest(ARRAY['unknown', 'zero']) FROM (VALUES ('public_id', 'id'), ('has_workspace_role', 'workspace_id'), ('workspace_facts', 'workspace_id')) AS answers (f, a)
 		UNION ALL SELECT f, 'user_agent', unnest(ARRAY['empty', 'huge', 'control', 'escape']) FROM unnest(ARRAY['accept_invitation', 'start_session', 'sign_up']) AS f
