@@ -13,6 +13,7 @@
 
 #include "audit/announce.h"
 #include "audit/audit.h"
+#include "audit/sink.h"
 #include "audit/writer.h"
 #include "core/installation.h"
 #include "core/uuid.h"
@@ -25,6 +26,7 @@ struct AuditBatch
 	Datum transaction_id;
 	Datum epoch;
 	TrailWriter writer;
+	bool has_sink;
 };
 
 static AuditOperation operation;
@@ -69,6 +71,7 @@ audit_init(void)
 	RegisterXactCallback(at_transaction_end, NULL);
 	RegisterSubXactCallback(at_subtransaction_end, NULL);
 	audit_announce_init();
+	sink_init();
 }
 
 /*
@@ -112,6 +115,7 @@ audit_begin(void)
 	batch->transaction_id =
 		FullTransactionIdGetDatum(GetTopFullTransactionId());
 	batch->epoch = Int32GetDatum(installation_epoch());
+	batch->has_sink = sink_open();
 	return batch;
 }
 
@@ -186,6 +190,8 @@ audit_add(AuditBatch *batch, const AuditEvent *event)
 	put_uuid(&row, &n, &salt);
 	Assert(n == EVENT_WIDTH);
 	writer_add(&batch->writer, &row);
+	if (batch->has_sink)
+		sink_put(&row);
 	audit_announce(&event_id, &tenant_id, event);
 	return event_id;
 }

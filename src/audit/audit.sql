@@ -175,6 +175,18 @@ CREATE INDEX audit_erasure_event ON usermgmt.audit_erasure (event_id);
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON usermgmt.audit_erasure
 	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.audit_refuse();
 
+CREATE TABLE usermgmt.audit_sink (
+	one_row boolean NOT NULL DEFAULT true PRIMARY KEY CHECK (one_row),
+	target regclass NOT NULL
+);
+COMMENT ON TABLE usermgmt.audit_sink IS 'The application''s own audit table, into which every event goes too; one row or none.';
+SELECT usermgmt.audit_attach('usermgmt.audit_sink', '{audit_sink,target}');
+CREATE FUNCTION usermgmt.audit_sink_changed() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.audit_sink_changed() IS 'Trigger: every backend looks at the audit sink anew.';
+CREATE TRIGGER signal AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON usermgmt.audit_sink
+	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.audit_sink_changed();
+
 CREATE FUNCTION usermgmt.audit_seal() RETURNS integer
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
@@ -207,7 +219,14 @@ CREATE FUNCTION usermgmt.audit_retire(before timestamptz, reason text DEFAULT NU
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.audit_retire(timestamptz, text) IS 'Removes the events that were sealed before then, keeps their seals and writes a tombstone; how many events; 55000 when the trail does not verify.';
 
+CREATE FUNCTION usermgmt.set_audit_sink(target regclass) RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.set_audit_sink(regclass) IS 'From now on every event goes into this table of the application too, in the columns that have the names of those of audit_trail; NULL ends that; 22023, 42501, 42804.';
+
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
+	('operator', 'function', 'set_audit_sink'),
+	('operator', 'relation', 'audit_sink'),
 	('operator', 'function', 'audit_retire'),
 	('operator', 'function', 'erase_person'),
 	('operator', 'relation', 'audit_erasure'),

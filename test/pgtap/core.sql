@@ -247,7 +247,7 @@ INSERT INTO good VALUES
 	('set_tenant_setting.name', $$'session_ttl'$$), ('reset_tenant_setting.name', $$'session_ttl'$$), ('tenant_setting.name', $$'session_ttl'$$),
 	('new_owner_id', quote_literal(pg_temp.id_of('bob@acme.test'))),
 	('message_id', $$'00000000-0000-7000-8000-000000000000'$$), ('event_id', 'NULL'), ('at', $$'2026-01-01'$$), ('access_at.tenant', 'NULL'),
-	('checkpoint', $$'usermgmt-checkpoint-1'$$), ('before', $$'2000-01-01'$$), ('erase_person.user_id', $$'00000000-0000-7000-8000-00000000000e'$$), 
+	('checkpoint', $$'usermgmt-checkpoint-1'$$), ('before', $$'2000-01-01'$$), ('target', 'NULL'), ('erase_person.user_id', $$'00000000-0000-7000-8000-00000000000e'$$), 
 	('emails', $$'{good@good.test}'::text[]$$), ('public_id', quote_literal(usermgmt.public_id('user', pg_temp.id_of('bob@acme.test')))), ('kind', $$'user'$$), ('settings', $$'{}'$$),
 	('id', quote_literal(pg_temp.id_of('bob@acme.test'))), ('workspace_id', (SELECT quote_literal(workspace_id) FROM usermgmt.create_workspace('sweep', 'Sweep'))),
 	('user_id', quote_literal(pg_temp.id_of('bob@acme.test'))), ('invitation_id', quote_literal(pg_temp.invite('carol@acme.test'))),
