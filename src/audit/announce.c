@@ -3,8 +3,10 @@
  *	  Tell outside listeners and the server log, once it has happened.
  *
  * NOTIFY carries the event's id and nothing else. A log line has ids, but no
- * address and no secret; lines wait for the commit, and an abort, also of a
- * subtransaction, drops them.
+ * address and no secret. Both wait for the end of the transaction, and an
+ *abort, also of a subtransaction, drops them: NOTIFY is sent just before the
+ *commit, so that nothing holds its lock longer. A prepared transaction logs its
+ *lines and sends no NOTIFY.
  */
 #include "postgres.h"
 
@@ -19,20 +21,24 @@
 typedef struct Line
 {
 	int level; /* nesting level of the transaction that wrote it */
-	char *text;
+	bool notify;
+	pg_uuid_t event_id;
+	char *text; /* for the log, or NULL */
 	struct Line *earlier;
 } Line;
 
 static Line *lines; /* in the memory of the transaction, latest first */
 
 static void
-keep_line(const char *text)
+keep_line(const pg_uuid_t *event_id, const char *text)
 {
 	MemoryContext outer = MemoryContextSwitchTo(TopTransactionContext);
 	Line *line = palloc(sizeof(Line));
 
 	line->level = GetCurrentTransactionNestLevel();
-	line->text = pstrdup(text);
+	line->notify = notify_events;
+	line->event_id = *event_id;
+	line->text = text != NULL ? pstrdup(text) : NULL;
 	line->earlier = lines;
 	lines = line;
 	MemoryContextSwitchTo(outer);
@@ -45,19 +51,19 @@ audit_announce(const pg_uuid_t *event_id, const pg_uuid_t *tenant_id,
 	bool nameless =
 		event->object_id == NULL || strchr(event->object_id, '@') != NULL;
 
-	if (notify_events)
-		Async_Notify("usermgmt_event", uuid_text(event_id));
 	if (log_events)
-		keep_line(psprintf("action=%s tenant=%s %s=%s", event->action,
-						   uuid_text(tenant_id), event->object_type,
-						   nameless ? "-" : event->object_id));
+		keep_line(event_id, psprintf("action=%s tenant=%s %s=%s", event->action,
+									 uuid_text(tenant_id), event->object_type,
+									 nameless ? "-" : event->object_id));
+	else if (notify_events)
+		keep_line(event_id, NULL);
 }
 
 /*
- * Log the lines in the order of the events.
+ * Put the lines in the order of the events.
  */
-static void
-log_lines(void)
+static Line *
+in_order(void)
 {
 	Line *first = NULL;
 
@@ -69,14 +75,35 @@ log_lines(void)
 		line->earlier = first;
 		first = line;
 	}
-	for (; first != NULL; first = first->earlier)
-		ereport(LOG, (errmsg("usermgmt event: %s", first->text),
-					  errhidestmt(true), errhidecontext(true)));
+	return first;
+}
+
+static void
+notify_lines(void)
+{
+	Line *first = in_order();
+
+	for (Line *line = first; line != NULL; line = line->earlier)
+		if (line->notify)
+			Async_Notify("usermgmt_event", uuid_text(&line->event_id));
+	lines = first;
+	lines = in_order(); /* latest first again */
+}
+
+static void
+log_lines(void)
+{
+	for (Line *line = in_order(); line != NULL; line = line->earlier)
+		if (line->text != NULL)
+			ereport(LOG, (errmsg("usermgmt event: %s", line->text),
+						  errhidestmt(true), errhidecontext(true)));
 }
 
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
+	if (event == XACT_EVENT_PRE_COMMIT)
+		notify_lines();
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
 		log_lines();
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE ||

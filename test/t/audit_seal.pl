@@ -98,6 +98,17 @@ is(problems(''), 0, 'D19, D20: and puts none out of order');
 cmp_ok($sealed, '>', 100, 'D19: many were sealed while others were written');
 diag("D19: $sealed events sealed in $calls calls during the load");
 
+# NOTIFY of events comes with the commit, and does not stand in the way of two-phase commit.
+is(sqlstate($slow, sprintf "SET usermgmt.notify_events = on; LISTEN usermgmt_event; BEGIN; $bulk; PREPARE TRANSACTION 'noted'", 'acme', 1),
+	'none', 'S2.12: a transaction with events for listeners can be prepared');
+ask($slow, "COMMIT PREPARED 'noted'");
+is_deeply([ notifications($slow) ], [], 'S2.12: it sends no NOTIFY');
+ask($slow, 'SET usermgmt.log_events = on; BEGIN; SAVEPOINT a;' . sprintf($bulk, 'acme', 1) . '; ROLLBACK TO a;' . sprintf($bulk, 'globex', 2) . '; COMMIT');
+is(scalar(my @notes = notifications($slow)), 2, 'S2.12: a commit sends one per event that was not rolled back');
+is("@notes", scalar_of("SELECT string_agg('usermgmt_event:' || event_id, ' ' ORDER BY event_id) FROM (SELECT event_id FROM usermgmt.audit_event ORDER BY transaction_id DESC, event_id DESC LIMIT 2) AS e"),
+	'S2.12: in the order of the events');
+ask($slow, 'RESET usermgmt.notify_events; RESET usermgmt.log_events; UNLISTEN *');
+
 # R17: random tamperings by a superuser, each undone, against one saved checkpoint.
 scalar_of("SET session_replication_role = replica; TRUNCATE usermgmt.audit_event, usermgmt.audit_seal, usermgmt.audit_head");
 foreach my $n (1 .. 12)
