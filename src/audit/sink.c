@@ -65,7 +65,8 @@ static Oid target; /* InvalidOid: no sink */
 static Oid sink_relation;
 static bool stale;		/* the target changed since the plan was made */
 static SPIPlanPtr plan; /* of the insertion */
-static bool at_work;	/* what it causes goes to no sink */
+static int work_level;	/* of the transaction that is at work on the sink, or
+						 * 0: what that causes goes to no sink */
 
 static void
 at_invalidation(Datum arg, Oid relation)
@@ -76,19 +77,24 @@ at_invalidation(Datum arg, Oid relation)
 		stale = true;
 }
 
+/*
+ * An abort may take back the sink; one of this level or above ends the work on
+ * it, one below is the business of the sink's triggers.
+ */
 static void
-forget(void)
+forget(int level)
 {
 	known = false;
 	stale = true;
-	at_work = false;
+	if (level <= work_level)
+		work_level = 0;
 }
 
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_ABORT)
-		forget();
+		forget(1);
 }
 
 static void
@@ -96,7 +102,7 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
 					  SubTransactionId parent, void *arg)
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
-		forget();
+		forget(GetCurrentTransactionNestLevel());
 }
 
 void
@@ -231,7 +237,7 @@ sink_open(void)
 	Relation relation;
 	Rights ours;
 
-	if (at_work)
+	if (work_level > 0)
 		return false;
 	if (!known)
 		read_target();
@@ -273,9 +279,9 @@ sink_put(const EventRow *row)
 	}
 	if (uuid_equal(DatumGetUUIDP(values[0]), &uuid_nil))
 		nulls[0] = 'n';
-	at_work = true; /* an abort resets it */
+	work_level = GetCurrentTransactionNestLevel();
 	result = SPI_execute_plan(plan, values, nulls, false, 0);
-	at_work = false;
+	work_level = 0;
 	resume(&ours);
 	if (result < 0)
 		elog(ERROR, "could not write to the audit sink: %s",
@@ -363,11 +369,11 @@ set_audit_sink(PG_FUNCTION_ARGS)
 		check_types(relation);
 		relation_close(relation, NoLock);
 	}
-	at_work = true; /* the old one may be gone; an abort resets it */
+	work_level = GetCurrentTransactionNestLevel(); /* the old may be gone */
 	spi_run(delete_sink);
 	if (!PG_ARGISNULL(0))
 		spi_run(insert_sink, ARG(REGCLASSOID, PG_GETARG_DATUM(0)));
-	at_work = false;
+	work_level = 0;
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -160,6 +160,12 @@ SELECT throws_ok('DELETE FROM usermgmt.audit_event', '42501', NULL, 'B5 the trai
 SELECT throws_ok('TRUNCATE usermgmt.audit_event', '42501', NULL, 'B5 the trail refuses TRUNCATE');
 SELECT throws_ok('TRUNCATE usermgmt.audit_event CASCADE', '42501', NULL, 'B5 the trail refuses TRUNCATE CASCADE');
 SELECT throws_ok('MERGE INTO usermgmt.audit_event AS e USING (VALUES (1)) AS n ON true WHEN MATCHED THEN DELETE', '42501', NULL, 'B5 the trail refuses MERGE');
+SELECT is_empty(format($$SELECT t, verb FROM unnest(ARRAY['audit_seal', 'audit_erasure']) AS t, unnest(ARRAY['UPDATE usermgmt.%%I SET event_id = NULL', 'DELETE FROM usermgmt.%%I', 'TRUNCATE usermgmt.%%I']) AS verb
+		WHERE pg_temp.state_of(format(replace(verb, 'event_id', CASE t WHEN 'audit_seal' THEN 'root' ELSE 'event_id' END), t)) <> '42501'$$), 'B5 nor do seals and the records of erasures give way');
+SELECT is_empty($$SELECT f FROM unnest(ARRAY['audit_seal()', 'audit_checkpoint()', 'audit_verify(text)', 'audit_verify_checkpoint(text)', 'erase_person(uuid,text)', 'audit_retire(timestamptz,text)', 'set_audit_sink(regclass)']) AS f,
+		(VALUES ('application', false), ('relay', false), ('operator', true)) AS a (access, may)
+		WHERE EXISTS (SELECT FROM usermgmt.access_privilege AS p WHERE p.access = a.access AND p.object_kind = 'function' AND p.object_name = split_part(f, '(', 1)) <> may$$,
+	'B5 sealing, erasing and retiring are for operators');
 
 -- Who may read (S0.16).
 CREATE ROLE tap_audit_app;

@@ -72,6 +72,11 @@ CREATE TRIGGER audit_insert AFTER INSERT ON tap_app.renamed REFERENCING NEW TABL
 UPDATE usermgmt.tenant SET name = name || '?';
 SELECT cmp_ok((SELECT count(*) FROM usermgmt.audit_event WHERE action = 'sunk.created'), '>', 0::bigint, 'S0.17 an audited sink is audited');
 SELECT is((SELECT count(*) FROM tap_app.renamed WHERE action = 'sunk.created'), 0::bigint, 'S0.17 but does not feed itself');
+CREATE FUNCTION tap_app.trip() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN BEGIN RAISE EXCEPTION 'caught'; EXCEPTION WHEN raise_exception THEN NULL; END; RETURN NEW; END $$;
+CREATE TRIGGER trip BEFORE INSERT ON tap_app.renamed FOR EACH ROW EXECUTE FUNCTION tap_app.trip();
+UPDATE usermgmt.tenant SET name = name || '?';
+UPDATE usermgmt.tenant SET name = name || '?';
+SELECT is((SELECT count(*) FROM tap_app.renamed WHERE action = 'sunk.created'), 0::bigint, 'S0.17 not even where its triggers catch errors');
 DROP TRIGGER audit_insert ON tap_app.renamed;
 
 -- What can not be a sink.

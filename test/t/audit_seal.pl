@@ -99,15 +99,17 @@ cmp_ok($sealed, '>', 100, 'D19: many were sealed while others were written');
 diag("D19: $sealed events sealed in $calls calls during the load");
 
 # NOTIFY of events comes with the commit, and does not stand in the way of two-phase commit.
-is(sqlstate($slow, sprintf "SET usermgmt.notify_events = on; LISTEN usermgmt_event; BEGIN; $bulk; PREPARE TRANSACTION 'noted'", 'acme', 1),
+ask($other, 'LISTEN usermgmt_event');
+is(sqlstate($slow, sprintf "SET usermgmt.notify_events = on; BEGIN; $bulk; PREPARE TRANSACTION 'noted'", 'acme', 1),
 	'none', 'S2.12: a transaction with events for listeners can be prepared');
 ask($slow, "COMMIT PREPARED 'noted'");
-is_deeply([ notifications($slow) ], [], 'S2.12: it sends no NOTIFY');
+is_deeply([ notifications($other) ], [], 'S2.12: it sends no NOTIFY');
 ask($slow, 'SET usermgmt.log_events = on; BEGIN; SAVEPOINT a;' . sprintf($bulk, 'acme', 1) . '; ROLLBACK TO a;' . sprintf($bulk, 'globex', 2) . '; COMMIT');
-is(scalar(my @notes = notifications($slow)), 2, 'S2.12: a commit sends one per event that was not rolled back');
+is(scalar(my @notes = notifications($other)), 2, 'S2.12: a commit sends one per event that was not rolled back');
 is("@notes", scalar_of("SELECT string_agg('usermgmt_event:' || event_id, ' ' ORDER BY event_id) FROM (SELECT event_id FROM usermgmt.audit_event ORDER BY transaction_id DESC, event_id DESC LIMIT 2) AS e"),
 	'S2.12: in the order of the events');
-ask($slow, 'RESET usermgmt.notify_events; RESET usermgmt.log_events; UNLISTEN *');
+ask($slow, 'RESET usermgmt.notify_events; RESET usermgmt.log_events');
+ask($other, 'UNLISTEN *');
 
 # R17: random tamperings by a superuser, each undone, against one saved checkpoint.
 scalar_of("SET session_replication_role = replica; TRUNCATE usermgmt.audit_event, usermgmt.audit_seal, usermgmt.audit_head");
@@ -142,6 +144,15 @@ is($detected, $tampered, "R17: $detected of $tampered tamperings are found (seed
 is(scalar_of("SELECT count(*) FROM usermgmt.audit_verify() UNION ALL SELECT count(*) FROM usermgmt.audit_verify_checkpoint('$checkpoint')"),
 	"0\n0", 'R17: undone, the chain is intact');
 
+# One tenant's events only.
+my $forge = "BEGIN; SET LOCAL session_replication_role = replica; UPDATE usermgmt.audit_event SET action = 'x' WHERE event_id = (SELECT e.event_id FROM usermgmt.audit_event AS e
+	JOIN usermgmt.tenant AS t ON t.tenant_id = e.tenant_id WHERE t.slug = 'acme' ORDER BY e.event_id LIMIT 1)";
+foreach my $case ([ "'acme'", 1 ], [ "'globex'", 0 ], [ 'NULL', 1 ], [ "(SELECT tenant_id::text FROM usermgmt.tenant WHERE slug = 'acme')", 1 ], [ 'gen_random_uuid()::text', 0 ])
+{
+	is((split /\n/, scalar_of("$forge; SELECT count(*) FROM usermgmt.audit_verify($case->[0]); ROLLBACK"))[-1], $case->[1], "R17: judging the tenant $case->[0]");
+}
+like(($node->psql('app', "SELECT usermgmt.audit_verify('nobody')"))[2], qr/there is no such tenant/, 'R17: not one that does not exist');
+
 # A crash in the middle of sealing.
 scalar_of(sprintf $bulk, 'acme', 20000);
 IPC::Run::pump_nb(my $sealer = IPC::Run::start([ 'psql', '-XAtc', 'SELECT usermgmt.audit_seal()', '-d', $node->connstr('app') ], '>', \$out, '2>', \$err));
@@ -170,7 +181,9 @@ $standby->stop;
 
 # A restored copy: verifies, and goes on in its own epoch with its own key.
 my $dump = PostgreSQL::Test::Utils::tempdir . '/dump';
+scalar_of("CREATE SCHEMA app; CREATE TABLE app.log (event_id uuid, action text); SELECT usermgmt.set_audit_sink('app.log')");
 scalar_of(sprintf $bulk, 'acme', 7);
+is(scalar_of('SELECT count(*) FROM app.log'), 7, 'S0.17: a sink gets the events');
 run_log([ 'pg_dump', '-Fc', '-f', $dump, '-d', $node->connstr('app') ]) or die;
 $node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE template0');
 ok(run_log([ 'pg_restore', '-e', '-j2', '-d', $node->connstr('copy'), $dump ]), 'R19: the trail is restored');
@@ -184,6 +197,7 @@ is($node->safe_psql('copy', "SELECT count(*) FROM usermgmt.audit_event WHERE act
 is($node->safe_psql('copy', 'SELECT count(DISTINCT public_key) FROM usermgmt.audit_seal'), 2, 'R17: it seals with a key of its own');
 is($node->safe_psql('copy', "SELECT count(*) FROM usermgmt.audit_verify() UNION ALL SELECT count(*) FROM usermgmt.audit_verify_checkpoint('$checkpoint')"),
 	"0\n0", 'R17, R19: and verifies');
+is($node->safe_psql('copy', "SELECT target = 'app.log'::regclass AND (SELECT count(*) FROM app.log WHERE action = 'installation.adopted') = 1 FROM usermgmt.audit_sink"), 't', 'S0.17: the sink is restored and goes on');
 is(problems(''), 0, 'R17: the original verifies');
 $node->stop;
 done_testing();
