@@ -11,6 +11,7 @@ MODULE_big = usermgmt
 OBJS = $(patsubst %.c,%.o,$(wildcard $(ROOMS:%=src/%/*.c)))
 SCRIPT = usermgmt--$(RELEASE).sql
 DATA_built = $(SCRIPT)
+DOCS = docs/psqlrc
 REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
 ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test
