@@ -50,6 +50,7 @@ SELECT usermgmt.invite_user('ida@example.org');
 -- It keeps an owner, whatever is tried.
 DELETE FROM usermgmt.membership;
 \echo :SQLSTATE
+SET CONSTRAINTS ALL IMMEDIATE;
 TRUNCATE usermgmt.membership CASCADE;
 \set VERBOSITY terse
 UPDATE usermgmt.tenant SET owner_count = 0;
