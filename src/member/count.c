@@ -32,6 +32,10 @@ SPI_QUERY(add_counts,
 		  " GROUP BY 1, 2, 3, 4 HAVING sum(d.n) <> 0",
 		  UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, DATEARRAYOID, INT4ARRAYOID,
 		  UUIDOID);
+SPI_QUERY(add_count,
+		  "INSERT INTO usermgmt.member_count (tenant_id, role, status,"
+		  " logged_in_on, count_id, n) VALUES ($1, $2, $3, $4, $5, $6)",
+		  UUIDOID, TEXTOID, TEXTOID, DATEOID, UUIDOID, INT4OID);
 /* All rows of what was added to; who else folds takes others. */
 SPI_QUERY(fold_counts,
 		  "WITH found AS (SELECT c.tenant_id, c.role, c.status,"
@@ -152,8 +156,29 @@ array_of(Oid array, const Datum *values, int count, Oid type)
 										  type, length, by_value, align)));
 }
 
+static const char *
+status_of(const Difference *difference)
+{
+	return difference->active ? "active" : "deactivated";
+}
+
 /*
- * Write those from this index on.
+ * Write one, as a log-in does with two: cheaper than to add up.
+ */
+static void
+write_difference(const Difference *difference)
+{
+	pg_uuid_t id = uuid_make(GetCurrentTimestamp());
+
+	spi_run(add_count, ARG_UUID(difference->tenant_id),
+			ARG_TEXT(role_name(difference->role)),
+			ARG_TEXT(status_of(difference)),
+			ARG(DATEOID, DateADTGetDatum(difference->logged_in_on)),
+			ARG_UUID(id), ARG_INT(difference->n));
+}
+
+/*
+ * Write those from this index on, added up.
  */
 static void
 write_differences(int first)
@@ -172,8 +197,7 @@ write_differences(int first)
 
 		tenants[i] = UUIDPGetDatum(&difference->tenant_id);
 		roles[i] = CStringGetTextDatum(role_name(difference->role));
-		statuses[i] =
-			CStringGetTextDatum(difference->active ? "active" : "deactivated");
+		statuses[i] = CStringGetTextDatum(status_of(difference));
 		days[i] = DateADTGetDatum(difference->logged_in_on);
 		numbers[i] = Int32GetDatum(difference->n);
 	}
@@ -182,7 +206,6 @@ write_differences(int first)
 			array_of(TEXTARRAYOID, statuses, count, TEXTOID),
 			array_of(DATEARRAYOID, days, count, DATEOID),
 			array_of(INT4ARRAYOID, numbers, count, INT4OID), ARG_UUID(id));
-	notes_forget(&differences, first);
 }
 
 /*
@@ -196,12 +219,16 @@ member_count_write(PG_FUNCTION_ARGS)
 	int first = notes_first_own(&differences);
 
 	trigger_require(fcinfo, TRIGGER_EVENT_AFTER);
-	if (first < differences.count)
-	{
-		SPI_connect();
+	if (first == differences.count)
+		return PointerGetDatum(NULL);
+	SPI_connect();
+	if (differences.count - first > 2)
 		write_differences(first);
-		SPI_finish();
-	}
+	else
+		for (int i = first; i < differences.count; i++)
+			write_difference(notes_item(&differences, i));
+	SPI_finish();
+	notes_forget(&differences, first);
 	return PointerGetDatum(NULL);
 }
 
