@@ -14,6 +14,7 @@
 #include "audit/erase.h"
 #include "core/errors.h"
 #include "core/uuid.h"
+#include "history/history.h"
 
 #define FOLD(x) "lower(" x " COLLATE \"C\")"
 #define ERASED_ADDRESS "'erased-' || $1::text || '@erased.invalid'"
@@ -33,6 +34,9 @@ SPI_QUERY(list_addresses,
 						   " WHERE a.user_id = $1 UNION ALL SELECT s.email "
 						   "FROM usermgmt.session AS s"
 						   " WHERE s.user_id = $1 UNION ALL SELECT "
+						   "unnest(ARRAY[c.old_email, c.email])"
+						   " FROM usermgmt.email_change AS c"
+						   " WHERE c.user_id = $1 UNION ALL SELECT "
 						   "unnest(ARRAY[e.old ->> 'email',"
 						   " e.new ->> 'email']) FROM usermgmt.audit_event AS e"
 						   " WHERE e.object_type = 'account' AND e.object_id = "
@@ -68,6 +72,8 @@ SPI_QUERY(forget_inviter,
 		  UUIDOID);
 SPI_QUERY(forget_sessions, "DELETE FROM usermgmt.session WHERE user_id = $1",
 		  UUIDOID);
+SPI_QUERY(forget_changes,
+		  "DELETE FROM usermgmt.email_change WHERE user_id = $1", UUIDOID);
 SPI_QUERY(forget_attempts,
 		  "UPDATE usermgmt.outbox_attempt AS t SET reply = NULL"
 		  " FROM usermgmt.outbox AS o WHERE o.message_id = t.message_id"
@@ -140,6 +146,8 @@ person_forget(const pg_uuid_t *user_id)
 	spi_run(forget_identities, id);
 	spi_run(forget_invitations, id, addresses);
 	spi_run(forget_inviter, id);
+	spi_run(forget_changes, id);
+	history_forget(user_id);
 	spi_run(forget_sessions, id);
 	spi_run(forget_attempts, addresses);
 	spi_run(forget_queued, addresses, ARG_TIME(GetCurrentTimestamp()));

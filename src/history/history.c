@@ -51,6 +51,10 @@
 	" AND w.workspace_id = n.workspace_id"
 
 /* $8 is this transaction if it has written before: it amends what it wrote. */
+SPI_QUERY(forget_reasons,
+		  "UPDATE usermgmt.membership_history SET reason = NULL"
+		  " WHERE user_id = $1 AND reason IS NOT NULL",
+		  UUIDOID);
 SPI_QUERY(
 	write_periods,
 	"WITH noted AS (SELECT DISTINCT ON (n.tenant_id, n.user_id,"
@@ -349,6 +353,14 @@ history_refuse(PG_FUNCTION_ARGS)
 						errmsg("the history of access can not be changed"),
 						errhint("It follows the memberships by itself.")));
 	return PointerGetDatum(NULL);
+}
+
+void
+history_forget(const pg_uuid_t *user_id)
+{
+	within_begin(&writing);
+	spi_run(forget_reasons, ARG_UUID(*user_id));
+	within_end(&writing);
 }
 
 void

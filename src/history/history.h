@@ -4,6 +4,12 @@
 #ifndef USERMGMT_HISTORY_H
 #define USERMGMT_HISTORY_H
 
+#include "utils/uuid.h"
+
+/* Takes the reasons out of the periods of a person who is erased; the SPI
+ * connection is open. */
+extern void history_forget(const pg_uuid_t *user_id);
+
 /* Called once, when the library is loaded. */
 extern void history_init(void);
 

@@ -20,7 +20,8 @@ my ($eva, $token) = join_tenant($node, 'app', 'acme', 'Eva.Leaver@acme.example',
 my ($bob) = join_tenant($node, 'app', 'acme', 'bob@acme.example');
 one(qq(SELECT user_id FROM usermgmt.use_session('$token', 'connection');
 	SELECT usermgmt.invite_user('ivo\@acme.example', name => 'Ivo');
-	SELECT usermgmt.set_metadata('account', '$eva', '{"shoe size": 43}')));
+	SELECT usermgmt.set_metadata('account', '$eva', '{"shoe size": 43}');
+	SELECT usermgmt.request_email_change('eva.leaver\@home.example', '$password')));
 one("SELECT outcome FROM usermgmt.log_in('eva.leaver\@ACME.example', '$password', ip => '192.0.2.77', user_agent => 'EvaBrowser')");
 one("SELECT outcome FROM usermgmt.log_in('eva.leaver\@acme.example', 'wrong')");
 acme("SELECT usermgmt.change_role('$eva', 'member', 'told eva.leaver\@acme.example so')");
