@@ -2,23 +2,16 @@
  * touch.c
  *	  When a session was last used, written at most once a minute.
  *
- * It is written when the transaction commits, last of all, so that nobody who
- * wants to end the session waits for a transaction that goes on; a row that
- * somebody else holds is passed over. A standby, a read-only and a prepared
- * transaction write nothing, and one that is rolled back neither; there the
- * idle limit counts from the last use that was written.
+ * It is written when the transaction commits (core/at_commit.h), so that nobody
+ * who wants to end the session waits for one that goes on; a row that somebody
+ * else holds is passed over. Where nothing is written the idle limit counts
+ *from the last use that was.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_proc.h"
-#include "catalog/pg_type.h"
-#include "utils/builtins.h"
-#include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
-#include "core/attempt.h"
+#include "core/at_commit.h"
 #include "core/installation.h"
 #include "core/spi_query.h"
 #include "session/session.h"
@@ -33,8 +26,7 @@ SPI_QUERY(move_last_use,
 		  " WHERE s.session_id = mine.session_id AND s.tenant_id = $2",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 
-static Actor due; /* whose last use is to be written */
-static bool is_due;
+static CommitCall move = {.function = "session_move_last_use"};
 
 /*
  * What writes, as a definer: use_session() runs with the rights and the
@@ -52,53 +44,6 @@ session_move_last_use(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-static void
-call_definer(const Actor *actor)
-{
-	Oid arguments[] = {UUIDOID, UUIDOID, TIMESTAMPTZOID};
-	Oid function =
-		GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
-						CStringGetDatum("session_move_last_use"),
-						PointerGetDatum(buildoidvector(arguments, 3)),
-						ObjectIdGetDatum(get_namespace_oid("usermgmt", false)));
-
-	OidFunctionCall3(function, UUIDPGetDatum(&actor->session_id),
-					 UUIDPGetDatum(&actor->tenant_id),
-					 TimestampTzGetDatum(actor->last_used_at));
-}
-
-static void
-write_last_use(void *arg)
-{
-	PushActiveSnapshot(GetTransactionSnapshot());
-	call_definer(&due);
-	PopActiveSnapshot();
-}
-
-/*
- * Whatever goes wrong here is no reason to fail what the caller came for.
- */
-static void
-try_last_use(void)
-{
-	ErrorData *error = attempt(write_last_use, NULL, true);
-
-	if (error != NULL && attempt_was_cancelled(error))
-		ReThrowError(error);
-}
-
-static void
-at_transaction_end(XactEvent event, void *arg)
-{
-	if (event == XACT_EVENT_PRE_COMMIT && is_due)
-	{
-		is_due = false;
-		if (!XactReadOnly && !IsInParallelMode())
-			try_last_use();
-	}
-	is_due = false;
-}
-
 void
 session_touch(Actor *actor)
 {
@@ -112,12 +57,11 @@ session_touch(Actor *actor)
 		return;
 	actor->last_used_at = now;
 	actor->ends_at = session_end(actor);
-	due = *actor;
-	is_due = true;
+	at_commit(&move, &actor->session_id, &actor->tenant_id, now);
 }
 
 void
 session_touch_init(void)
 {
-	RegisterXactCallback(at_transaction_end, NULL);
+	at_commit_register(&move);
 }
