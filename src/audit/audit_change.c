@@ -2,14 +2,9 @@
  * audit_change.c
  *	  The one audit trigger: AFTER, per statement, over transition tables.
  *
- * Arguments: the object type, the key column, then any of
- *	  hide:COLUMN      a secret: its change makes an event that does not show it
- *	  ignore:COLUMN    bookkeeping; a change of nothing else makes no event
- *	  subject:COLUMN   the address of the person concerned
- *	  person:COLUMN    the user id of the person concerned
- *
  * Bulk changes pay once per statement, and the rows come in the order of the
- * change, old and new in step.
+ * change, old and new in step. On partitioned tables of the application it runs
+ * per row, because that is what PostgreSQL copies to partitions.
  */
 #include "postgres.h"
 
@@ -19,11 +14,16 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
+#include "audit/attached.h"
 #include "audit/audit.h"
+#include "audit/audit_table.h"
+#include "core/as_owner.h"
+#include "core/installation.h"
 #include "core/transition.h"
 #include "core/uuid.h"
 
@@ -37,19 +37,6 @@ static struct
 	const char *object_type;
 	AuditNamer namer;
 } namers[MAX_TYPES];
-
-/* What the trigger's arguments say, and which columns may be shown. */
-typedef struct AuditTable
-{
-	const char *object_type;
-	const char *key;
-	const char *subject;
-	const char *person;
-	bool has_tenant;
-	bool *watched; /* columns whose change makes an event */
-	bool *shown;   /* columns that the event shows */
-	TupleDesc desc;
-} AuditTable;
 
 void
 audit_register(const char *object_type, AuditNamer namer)
@@ -78,61 +65,6 @@ audit_differs(const AuditChange *change, const char *column)
 		return was_null != is_null;
 	return !datum_image_eq(before, after, attribute->attbyval,
 						   attribute->attlen);
-}
-
-static void
-leave_out(const AuditTable *table, bool *columns, const char *column)
-{
-	int number = SPI_fnumber(table->desc, column);
-
-	if (number > 0)
-		columns[number - 1] = false;
-}
-
-static const char *
-option(const char *argument, const char *name)
-{
-	size_t length = strlen(name);
-
-	return strncmp(argument, name, length) == 0 ? argument + length : NULL;
-}
-
-static AuditTable
-audit_table(TriggerData *trigger)
-{
-	Trigger *declared = trigger->tg_trigger;
-	AuditTable table = {.desc = RelationGetDescr(trigger->tg_relation)};
-
-	if (declared->tgnargs < 2)
-		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("the audit trigger needs an object type and a "
-							   "key column")));
-	table.object_type = declared->tgargs[0];
-	table.key = declared->tgargs[1];
-	table.has_tenant = SPI_fnumber(table.desc, "tenant_id") > 0;
-	table.shown = palloc(table.desc->natts * sizeof(bool));
-	table.watched = palloc(table.desc->natts * sizeof(bool));
-	for (int i = 0; i < table.desc->natts; i++)
-		table.shown[i] = table.watched[i] =
-			!TupleDescAttr(table.desc, i)->attisdropped;
-	for (int i = 2; i < declared->tgnargs; i++)
-	{
-		const char *argument = declared->tgargs[i];
-		const char *value;
-
-		if ((value = option(argument, "hide:")) != NULL)
-			leave_out(&table, table.shown, value);
-		else if ((value = option(argument, "ignore:")) != NULL)
-		{
-			leave_out(&table, table.shown, value);
-			leave_out(&table, table.watched, value);
-		}
-		else if ((value = option(argument, "subject:")) != NULL)
-			table.subject = value;
-		else if ((value = option(argument, "person:")) != NULL)
-			table.person = value;
-	}
-	return table;
 }
 
 /*
@@ -213,6 +145,63 @@ changed_columns(const AuditTable *table, const AuditChange *change,
 	return any;
 }
 
+/*
+ * The primary key: the value of its column, or a JSON array of several.
+ */
+static char *
+object_id(const AuditTable *table, SpiRow row)
+{
+	StringInfoData text;
+	ListCell *cell;
+
+	if (list_length(table->key) < 2)
+		return table->key == NIL ? NULL
+								 : SPI_getvalue(row.tuple, row.desc,
+												linitial_int(table->key));
+	initStringInfo(&text);
+	foreach (cell, table->key)
+	{
+		appendStringInfoString(&text, text.len > 0 ? ", " : "[");
+		escape_json(&text, SPI_getvalue(row.tuple, row.desc, lfirst_int(cell)));
+	}
+	appendStringInfoChar(&text, ']');
+	return text.data;
+}
+
+/*
+ * The tenant of a row; one that the application left open is none.
+ */
+static pg_uuid_t
+tenant_of(const AuditTable *table, SpiRow row)
+{
+	bool isnull;
+	Datum tenant = heap_getattr(row.tuple, table->tenant, row.desc, &isnull);
+
+	return isnull ? uuid_nil : *DatumGetUUIDP(tenant);
+}
+
+/*
+ * What the row looks like, in the event: the part that may run code of the
+ * types' owners.
+ */
+static void
+show_rows(const AuditTable *table, const AuditChange *change,
+		  const bool *columns, AuditEvent *event)
+{
+	AsOwner us;
+
+	if (OidIsValid(table->stranger))
+		us = as_owner_begin(table->stranger);
+	event->object_id = object_id(
+		table, change->after != NULL ? *change->after : *change->before);
+	if (change->before != NULL)
+		event->before = row_to_jsonb(*change->before, columns);
+	if (change->after != NULL)
+		event->after = row_to_jsonb(*change->after, columns);
+	if (OidIsValid(table->stranger))
+		as_owner_end(&us);
+}
+
 static void
 write_change(AuditBatch *batch, const AuditTable *table,
 			 const AuditChange *change)
@@ -228,19 +217,14 @@ write_change(AuditBatch *batch, const AuditTable *table,
 		if (!changed_columns(table, change, columns))
 			return;
 	}
-	if (table->has_tenant)
+	if (table->tenant != 0)
 	{
-		tenant_id = row_uuid(row, "tenant_id");
+		tenant_id = tenant_of(table, row);
 		event.tenant_id = &tenant_id;
 	}
 	event.action = action_of(table, change);
-	event.object_id =
-		SPI_getvalue(row.tuple, row.desc, SPI_fnumber(row.desc, table->key));
 	event.subject_email = subject_of(table, row);
-	if (change->before != NULL)
-		event.before = row_to_jsonb(*change->before, columns);
-	if (change->after != NULL)
-		event.after = row_to_jsonb(*change->after, columns);
+	show_rows(table, change, columns, &event);
 	audit_add(batch, &event);
 }
 
@@ -311,60 +295,74 @@ write_changes(TriggerData *trigger, const AuditTable *table)
 	ExecDropSingleTupleTableSlot(new_slot);
 }
 
+/*
+ * What was truncated; of a partition, which one.
+ */
+static void
+write_truncation(TriggerData *trigger, const AuditTable *table)
+{
+	char *name = attached_name(RelationGetRelid(trigger->tg_relation));
+
+	audit_write(&(AuditEvent){
+		.action = psprintf("%s.truncated", table->object_type),
+		.object_type = table->object_type,
+		.object_id =
+			trigger->tg_relation->rd_rel->relispartition ? name : NULL});
+}
+
+/*
+ * The row of a trigger per row. What the table says is read once a query.
+ */
+static void
+write_row(TriggerData *trigger, FmgrInfo *function)
+{
+	bool updates = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
+	SpiRow old = trigger_row(trigger);
+	SpiRow new = updates ? trigger_new_row(trigger) : old;
+	AuditChange change = {
+		TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? NULL : &old,
+		TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ? NULL : &new};
+	AuditTable *table = function->fn_extra;
+	AuditBatch *batch = audit_begin();
+
+	if (table == NULL)
+	{
+		MemoryContext each = MemoryContextSwitchTo(function->fn_mcxt);
+
+		table = palloc(sizeof(AuditTable));
+		*table = audit_table(trigger);
+		MemoryContextSwitchTo(each);
+		function->fn_extra = table;
+	}
+	table->desc = RelationGetDescr(trigger->tg_relation);
+	write_change(batch, table, &change);
+	audit_end(batch);
+}
+
 PG_FUNCTION_INFO_V1(audit_change);
 Datum
 audit_change(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = trigger_require(fcinfo, TRIGGER_EVENT_AFTER);
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	bool per_row =
+		CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_FOR_ROW(trigger->tg_event);
 	AuditTable table;
 
+	trigger = trigger_require(fcinfo, TRIGGER_EVENT_AFTER |
+										  (per_row ? TRIGGER_EVENT_ROW : 0));
 	SPI_connect();
-	table = audit_table(trigger);
-	if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
-		audit_write(
-			&(AuditEvent){.action = psprintf("%s.truncated", table.object_type),
-						  .object_type = table.object_type});
+	if (trigger->tg_trigger->tgnargs == 0)
+		begin_writing(fcinfo);
+	if (per_row)
+		write_row(trigger, fcinfo->flinfo);
 	else
-		write_changes(trigger, &table);
+	{
+		table = audit_table(trigger);
+		if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
+			write_truncation(trigger, &table);
+		else
+			write_changes(trigger, &table);
+	}
 	SPI_finish();
 	return PointerGetDatum(NULL);
-}
-
-/*
- * audit_attach(target regclass, arguments text[]): the audit triggers of one
- * of our tables, made while the extension is installed.
- */
-PG_FUNCTION_INFO_V1(audit_attach);
-Datum
-audit_attach(PG_FUNCTION_ARGS)
-{
-	static const char *const triggers[] = {
-		"CREATE TRIGGER audit_insert AFTER INSERT ON %s REFERENCING NEW TABLE"
-		" AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION"
-		" usermgmt.audit_change(%s)",
-		"CREATE TRIGGER audit_update AFTER UPDATE ON %s REFERENCING OLD TABLE"
-		" AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE"
-		" FUNCTION usermgmt.audit_change(%s)",
-		"CREATE TRIGGER audit_delete AFTER DELETE ON %s REFERENCING OLD TABLE"
-		" AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION"
-		" usermgmt.audit_change(%s)",
-		"CREATE TRIGGER audit_truncate AFTER TRUNCATE ON %s FOR EACH"
-		" STATEMENT EXECUTE FUNCTION usermgmt.audit_change(%s)"};
-	char *target =
-		DatumGetCString(DirectFunctionCall1(regclassout, PG_GETARG_DATUM(0)));
-	StringInfoData arguments;
-	Datum *values;
-	int count;
-
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false,
-					  TYPALIGN_INT, &values, NULL, &count);
-	initStringInfo(&arguments);
-	for (int i = 0; i < count; i++)
-		appendStringInfo(&arguments, "%s%s", i > 0 ? ", " : "",
-						 quote_literal_cstr(TextDatumGetCString(values[i])));
-	SPI_connect();
-	for (int i = 0; i < lengthof(triggers); i++)
-		SPI_execute(psprintf(triggers[i], target, arguments.data), false, 0);
-	SPI_finish();
-	PG_RETURN_VOID();
 }

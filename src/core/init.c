@@ -10,6 +10,7 @@
 #include "utils/guc.h"
 
 #include "account/account.h"
+#include "attach/attach.h"
 #include "audit/audit.h"
 #include "core/actor.h"
 #include "core/installation.h"
@@ -47,6 +48,7 @@ _PG_init(void)
 	workspace_init();
 	member_init();
 	invitation_init();
+	attach_init();
 	history_init();
 	MarkGUCPrefixReserved("usermgmt"); /* drops what nobody has defined */
 }

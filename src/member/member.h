@@ -46,6 +46,20 @@ extern MemberRole membership_share(const pg_uuid_t *tenant_id,
  * caller->role; raises UM001 when it is gone and 42501 below least. */
 extern void caller_lock(Caller *caller, MemberRole least);
 
+/* Who gets what a member owned who is being removed: the one whom the call
+ * names, else the tenant's primary owner; false when it has no owner left. */
+extern bool member_heir(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
+						pg_uuid_t *heir);
+
+/* Adds to what the removal of this person, if one is in progress, tells of. */
+extern void member_report_handed(const pg_uuid_t *user_id, const char *table,
+								 uint64 rows);
+
+/* Hands what a closed account still owns to another one; how many rows. A later
+ * room installs it, when the library is loaded. */
+typedef uint64 (*RecordMover)(const pg_uuid_t *old_id, const pg_uuid_t *new_id);
+extern void member_set_record_mover(RecordMover mover);
+
 extern void member_init(void);
 
 #endif

@@ -43,6 +43,14 @@ SPI_QUERY(lock_both,
 		  " ORDER BY user_id = $2 FOR NO KEY UPDATE",
 		  UUIDOID, UUIDOID);
 
+static RecordMover move_records;
+
+void
+member_set_record_mover(RecordMover mover)
+{
+	move_records = mover;
+}
+
 PG_FUNCTION_INFO_V1(update_profile);
 Datum
 update_profile(PG_FUNCTION_ARGS)
@@ -173,7 +181,8 @@ check_accounts(const pg_uuid_t *old_id, const pg_uuid_t *new_id)
 }
 
 /*
- * How many records were handed over: the account's own is the first.
+ * How many records were handed over: the account's own is the first, the rows
+ * of attached tables that the old one still owns are the others.
  */
 PG_FUNCTION_INFO_V1(link_previous_account);
 Datum
@@ -181,7 +190,7 @@ link_previous_account(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t old_id;
 	pg_uuid_t new_id;
-	int32 records;
+	uint64 records;
 
 	if (PG_ARGISNULL(0))
 		refuse_null("old_user_id");
@@ -193,6 +202,7 @@ link_previous_account(PG_FUNCTION_ARGS)
 	begin_writing(fcinfo);
 	check_accounts(&old_id, &new_id);
 	records = spi_run(link_accounts, ARG_UUID(old_id), ARG_UUID(new_id));
+	records += move_records(&old_id, &new_id);
 	SPI_finish();
-	PG_RETURN_INT32(records);
+	PG_RETURN_INT32((int32) Min(records, PG_INT32_MAX));
 }

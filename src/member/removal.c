@@ -9,6 +9,8 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "lib/stringinfo.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
@@ -18,6 +20,7 @@
 #include "core/errors.h"
 #include "core/installation.h"
 #include "core/uuid.h"
+#include "core/within.h"
 #include "member/target.h"
 
 SPI_QUERY(count_held,
@@ -35,18 +38,23 @@ SPI_QUERY(delete_membership,
 		  "DELETE FROM usermgmt.membership"
 		  " WHERE tenant_id = $1 AND user_id = $2",
 		  UUIDOID, UUIDOID);
+SPI_QUERY(find_first_owner,
+		  "SELECT user_id FROM usermgmt.membership WHERE tenant_id = $1"
+		  " AND role = 'owner' AND status = 'active'"
+		  " ORDER BY is_primary_owner DESC, joined_at, user_id LIMIT 1",
+		  UUIDOID);
 SPI_QUERY(show_removal,
 		  "SELECT $1 AS user_id, $2 AS email, $3 AS sessions,"
-		  " $4 AS invitations, $5 AS workspaces, '{}'::jsonb AS resources,"
+		  " $4 AS invitations, $5 AS workspaces, $10::jsonb AS resources,"
 		  " $6 AS new_owner_id, $7 AS account_closed, $8 AS removed_at,"
 		  " $9 AS reason",
 		  UUIDOID, TEXTOID, INT4OID, INT4OID, INT4OID, UUIDOID, BOOLOID,
-		  TIMESTAMPTZOID, TEXTOID);
+		  TIMESTAMPTZOID, TEXTOID, TEXTOID);
 SPI_QUERY(show_preview,
 		  "SELECT $1 AS sessions, $2 AS invitations, $3 AS workspaces,"
-		  " '{}'::jsonb AS resources, $4 AS new_owner_id,"
+		  " $6::jsonb AS resources, $4 AS new_owner_id,"
 		  " $5 AS closes_account",
-		  INT4OID, INT4OID, INT4OID, UUIDOID, BOOLOID);
+		  INT4OID, INT4OID, INT4OID, UUIDOID, BOOLOID, TEXTOID);
 
 /* What a removal takes from the person, and who has it afterwards. */
 typedef struct Removal
@@ -56,9 +64,15 @@ typedef struct Removal
 	int32 sessions;
 	int32 invitations;
 	int32 workspaces;
+	char *resources; /* JSON: rows handed over, by table */
 	pg_uuid_t new_owner_id;
 	bool closes_account;
 } Removal;
+
+/* The removal that deletes a membership right now, and what it hands over. */
+static Within removing;
+static Removal *removed;
+static MemoryContext removed_context;
 
 /*
  * Who gets what the person owned: the one named, else the primary owner.
@@ -73,6 +87,59 @@ find_heir(const Target *target, const pg_uuid_t *named)
 						errmsg("transfer_to is the person who is removed")));
 	membership_require_active(&target->caller.tenant_id, named);
 	return *named;
+}
+
+bool
+member_heir(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
+			pg_uuid_t *heir)
+{
+	if (within_holds(&removing) && uuid_equal(user_id, &removed->user_id))
+	{
+		*heir = removed->new_owner_id;
+		return true;
+	}
+	if (spi_run(find_first_owner, ARG_UUID(*tenant_id)) == 0)
+		return false;
+	*heir = row_uuid(spi_row(0), "user_id");
+	return true;
+}
+
+/*
+ * Add to the JSON object, which is written as it grows.
+ */
+void
+member_report_handed(const pg_uuid_t *user_id, const char *table, uint64 rows)
+{
+	StringInfoData text;
+	MemoryContext context;
+
+	if (!within_holds(&removing) || !uuid_equal(user_id, &removed->user_id))
+		return;
+	context = MemoryContextSwitchTo(removed_context);
+	initStringInfo(&text);
+	appendBinaryStringInfo(&text, removed->resources,
+						   strlen(removed->resources) - 1);
+	if (text.len > 1)
+		appendStringInfoString(&text, ", ");
+	escape_json(&text, table);
+	appendStringInfo(&text, ": " UINT64_FORMAT "}", rows);
+	removed->resources = text.data;
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * The triggers on the membership do the rest, and report what they hand over.
+ */
+static void
+delete_member(const pg_uuid_t *tenant_id, Removal *removal)
+{
+	removal->resources = "{}";
+	removed = removal;
+	removed_context = CurrentMemoryContext;
+	within_begin(&removing);
+	spi_run(delete_membership, ARG_UUID(*tenant_id),
+			ARG_UUID(removal->user_id));
+	within_end(&removing);
 }
 
 static Removal
@@ -99,7 +166,7 @@ remove_member(FunctionCallInfo fcinfo, const pg_uuid_t *heir,
 	removal.workspaces = row_int(spi_row(0), "workspaces");
 	member_notify(&target.tenant, &target.user_id, "removed");
 	audit_operation(&operation);
-	spi_run(delete_membership, ARG_UUID(*tenant_id), ARG_UUID(target.user_id));
+	delete_member(tenant_id, &removal);
 	audit_operation_end();
 	removal.closes_account = !account_read(&target.user_id, &account);
 	return removal;
@@ -148,7 +215,8 @@ preview_removal(PG_FUNCTION_ARGS)
 	removal = rehearse(fcinfo);
 	spi_run(show_preview, ARG_INT(removal.sessions),
 			ARG_INT(removal.invitations), ARG_INT(removal.workspaces),
-			ARG_UUID(removal.new_owner_id), ARG_BOOL(removal.closes_account));
+			ARG_UUID(removal.new_owner_id), ARG_BOOL(removal.closes_account),
+			ARG_TEXT(removal.resources));
 	return spi_finish_with_row(fcinfo);
 }
 
@@ -158,17 +226,18 @@ preview_removal(PG_FUNCTION_ARGS)
 static void
 refuse_unconfirmed(const Removal *removal)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_UM_NOT_CONFIRMED),
-			 errmsg("the removal was not confirmed"),
-			 errdetail("{\"sessions\": %d, \"invitations\": %d, "
-					   "\"workspaces\": %d, \"resources\": {}, "
-					   "\"new_owner_id\": \"%s\", \"closes_account\": %s}",
-					   removal->sessions, removal->invitations,
-					   removal->workspaces, uuid_text(&removal->new_owner_id),
-					   removal->closes_account ? "true" : "false"),
-			 errhint("It can not be undone. Call it again with confirm => "
-					 "true.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_UM_NOT_CONFIRMED),
+		 errmsg("the removal was not confirmed"),
+		 errdetail("{\"sessions\": %d, \"invitations\": %d, "
+				   "\"workspaces\": %d, \"resources\": %s, "
+				   "\"new_owner_id\": \"%s\", \"closes_account\": %s}",
+				   removal->sessions, removal->invitations, removal->workspaces,
+				   removal->resources, uuid_text(&removal->new_owner_id),
+				   removal->closes_account ? "true" : "false"),
+		 errhint("It can not be undone. Call it again with confirm => "
+				 "true.")));
 }
 
 PG_FUNCTION_INFO_V1(remove_user);
@@ -188,6 +257,6 @@ remove_user(PG_FUNCTION_ARGS)
 			ARG_INT(removal.sessions), ARG_INT(removal.invitations),
 			ARG_INT(removal.workspaces), ARG_UUID(removal.new_owner_id),
 			ARG_BOOL(removal.closes_account), ARG_TIME(GetCurrentTimestamp()),
-			ARG_TEXT(reason));
+			ARG_TEXT(reason), ARG_TEXT(removal.resources));
 	return spi_finish_with_row(fcinfo);
 }

@@ -1,0 +1,112 @@
+/*
+ * activity.c
+ *	  When a person was last seen to do something, not merely to read.
+ *
+ * It is written when the transaction commits, at most once a minute, and passed
+ * over where somebody else holds the membership: no write of the application
+ * waits for it, and nobody waits for a transaction that goes on.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/builtins.h"
+
+#include "attach/attach.h"
+#include "core/actor.h"
+#include "core/address.h"
+#include "core/at_commit.h"
+#include "core/installation.h"
+#include "core/transition.h"
+#include "core/uuid.h"
+
+#define SEEN_SECONDS 60
+
+SPI_QUERY(move_last_seen,
+		  "UPDATE usermgmt.membership AS m SET last_seen_at = $3"
+		  " FROM (SELECT user_id FROM usermgmt.membership"
+		  " WHERE tenant_id = $1 AND user_id = $2 AND status = 'active'"
+		  " AND (last_seen_at IS NULL OR last_seen_at < $4)"
+		  " FOR NO KEY UPDATE SKIP LOCKED) AS mine"
+		  " WHERE m.tenant_id = $1 AND m.user_id = mine.user_id",
+		  UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
+
+static CommitCall move = {.function = "activity_move_last_seen"};
+static pg_uuid_t seen_tenant; /* who was written last by this connection */
+static pg_uuid_t seen_user;
+static TimestampTz seen_at;
+
+/*
+ * What writes, as a definer, when the transaction commits.
+ */
+PG_FUNCTION_INFO_V1(activity_move_last_seen);
+Datum
+activity_move_last_seen(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t tenant_id = *PG_GETARG_UUID_P(0);
+	pg_uuid_t user_id = *PG_GETARG_UUID_P(1);
+	TimestampTz at = PG_GETARG_TIMESTAMPTZ(2);
+
+	SPI_connect();
+	spi_run(move_last_seen, ARG_UUID(tenant_id), ARG_UUID(user_id),
+			ARG_TIME(at), ARG_TIME(at - SEEN_SECONDS * USECS_PER_SEC));
+	SPI_finish();
+	seen_tenant = tenant_id;
+	seen_user = user_id;
+	seen_at = at;
+	PG_RETURN_VOID();
+}
+
+static void
+note_activity(const Actor *actor)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now - seen_at < SEEN_SECONDS * USECS_PER_SEC && now >= seen_at &&
+		uuid_equal(&actor->user_id, &seen_user) &&
+		uuid_equal(&actor->tenant_id, &seen_tenant))
+		return;
+	if (!XactReadOnly && installation_is_live())
+		at_commit(&move, &actor->tenant_id, &actor->user_id, now);
+}
+
+/*
+ * AFTER trigger on attached tables, per statement or per row.
+ */
+PG_FUNCTION_INFO_V1(attached_activity);
+Datum
+attached_activity(PG_FUNCTION_ARGS)
+{
+	const Actor *actor;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("not called as a trigger")));
+	actor = actor_current();
+	if (actor != NULL)
+		note_activity(actor);
+	return PointerGetDatum(NULL);
+}
+
+PG_FUNCTION_INFO_V1(record_activity);
+Datum
+record_activity(PG_FUNCTION_ARGS)
+{
+	char *kind = argument_text(fcinfo, 0);
+	const Actor *actor = actor_require();
+
+	if (kind != NULL && strcmp(kind, "mutation") != 0 &&
+		strcmp(kind, "export") != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("kind is not one of mutation, export")));
+	SPI_connect();
+	begin_writing(fcinfo);
+	SPI_finish();
+	note_activity(actor);
+	PG_RETURN_VOID();
+}
+
+void
+activity_init(void)
+{
+	at_commit_register(&move);
+}
