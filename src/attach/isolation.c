@@ -85,6 +85,24 @@ isolate_workspaces(const char *target, const char *column)
 					 target, writes));
 }
 
+/*
+ * The same condition permits and restricts, and is evaluated once. It could
+ * permit everything, but then it would do so too when a column or the extension
+ * is dropped with CASCADE, and the restrictive policy with them.
+ */
+static void
+isolate_tenants(const char *target, const char *column, bool open)
+{
+	static const char *const statements[] = {
+		"CREATE POLICY usermgmt_tenant ON %s AS RESTRICTIVE"
+		" USING (%s = (SELECT usermgmt.current_tenant_id()))",
+		"CREATE POLICY usermgmt_access ON %s"
+		" USING (%s = (SELECT usermgmt.current_tenant_id()))"};
+
+	for (int i = 0; i < (open ? 1 : 2); i++)
+		run_ddl(psprintf(statements[i], target, column));
+}
+
 static void
 set_row_security(const char *target, bool enabled, bool forced)
 {
@@ -113,14 +131,9 @@ isolate_table(Oid table, const Wanted *wanted)
 					 " usermgmt.attached_row_security('%s', '%s')",
 					 target, enabled ? "enabled" : "disabled",
 					 forced ? "forced" : "not forced"));
-	run_ddl(psprintf("CREATE POLICY usermgmt_tenant ON %s AS RESTRICTIVE"
-					 " USING (%s = (SELECT usermgmt.current_tenant_id()))",
-					 target, quote_identifier(wanted->tenant)));
+	isolate_tenants(target, quote_identifier(wanted->tenant), open);
 	if (wanted->workspace != NULL)
 		isolate_workspaces(target, quote_identifier(wanted->workspace));
-	if (!open)
-		run_ddl(psprintf("CREATE POLICY usermgmt_access ON %s USING (true)",
-						 target));
 	set_row_security(target, true, true);
 }
 
