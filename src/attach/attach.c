@@ -230,17 +230,15 @@ Datum
 attach_table(PG_FUNCTION_ARGS)
 {
 	Wanted wanted = wanted_arguments(fcinfo);
-	LOCKMODE mode =
-		wanted.isolate ? AccessExclusiveLock : ShareRowExclusiveLock;
 	Relation relation;
 	List *tree;
 
 	SPI_connect();
 	begin_writing(fcinfo);
-	relation = target_open(wanted.table, mode);
+	relation = target_open(wanted.table, AccessExclusiveLock);
 	wanted_check(&wanted, relation);
 	relation_close(relation, NoLock);
-	tree = target_tree(wanted.table, mode);
+	tree = target_tree(wanted.table, AccessExclusiveLock);
 	(void) detach(tree);
 	attach(&wanted, tree);
 	write_event("table.attached", wanted.table);

@@ -50,9 +50,6 @@ extern void run_ddl(const char *statement);
 extern void isolate_table(Oid table, const Wanted *wanted);
 extern void unisolate_table(Oid table);
 
-/* NULL, or what is wrong with the attachment, as a sentence. */
-extern char *attached_problem(Relation relation);
-
 /* Registers what is written at commit. */
 extern void activity_init(void);
 

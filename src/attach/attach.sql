@@ -16,12 +16,13 @@ CREATE FUNCTION usermgmt.attached_owner() RETURNS trigger
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.attached_owner() IS 'Trigger: the owner of a row is an active member of its tenant, who is not removed meanwhile; UM037.';
 
--- Before the trigger "consequences", which may close the account.
+-- Its name sorts before foreign keys to membership ("RI_..."), which might delete
+-- what is to be handed over, and "consequences", which may close the account.
 CREATE FUNCTION usermgmt.membership_hand_over() RETURNS trigger
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.membership_hand_over() IS 'Trigger: what a removed member owned in attached tables passes to another one.';
-CREATE TRIGGER attached AFTER DELETE ON usermgmt.membership
+CREATE TRIGGER "A_hand_over" AFTER DELETE ON usermgmt.membership
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.membership_hand_over();
 
 CREATE FUNCTION usermgmt.activity_move_last_seen(tenant_id uuid, user_id uuid, at timestamptz) RETURNS void

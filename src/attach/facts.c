@@ -89,7 +89,10 @@ partition_problem(Relation relation, const Attached *attached)
 	return problem;
 }
 
-char *
+/*
+ * NULL, or what is wrong with the attachment.
+ */
+static char *
 attached_problem(Relation relation)
 {
 	Attached attached;

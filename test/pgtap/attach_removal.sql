@@ -73,6 +73,21 @@ DELETE FROM usermgmt.membership WHERE tenant_id = :'acme_id' AND user_id = :'dan
 SELECT is((SELECT owner FROM shop.lead WHERE id = 20), :'owner', 'B8 a bare DELETE of the membership hands over too, to the primary owner');
 SELECT is(pg_temp.try(format('DELETE FROM usermgmt.membership WHERE tenant_id = %L AND user_id = %L', :'acme_id', :'owner')), 'UM030', 'B10 the last owner stays');
 
+-- Foreign keys to the membership, generated tenants, and names that mean to be something else.
+SELECT pg_temp.join('ivy@acme.test') AS ivy \gset
+CREATE TABLE shop.tied (id integer PRIMARY KEY, tenant uuid, owner uuid, FOREIGN KEY (tenant, owner) REFERENCES usermgmt.membership ON DELETE CASCADE);
+CREATE TABLE shop.made (id integer PRIMARY KEY, source uuid, tenant uuid GENERATED ALWAYS AS (source) STORED, owner uuid);
+CREATE TABLE shop."a'b""c\d%s" ("%s'x\" integer PRIMARY KEY, "t""%d" uuid, "o'" text);
+SELECT usermgmt.attach_table('shop.tied', 'tenant', owner_column => 'owner') AS x, usermgmt.attach_table('shop.made', 'tenant', owner_column => 'owner', isolate => true) AS x,
+	usermgmt.attach_table('shop."a''b""c\d%s"', 't"%d', owner_column => 'o''', owner_provider => E'p''\\%s', isolate => true) AS x \gset
+SELECT usermgmt.link_identity(:'ivy', E'p''\\%s', 'ivy') AS x, usermgmt.link_identity(:'owner', E'p''\\%s', E'o''\\') AS x \gset
+INSERT INTO shop.tied VALUES (1, :'acme_id', :'ivy');
+INSERT INTO shop.made (id, source, owner) VALUES (1, :'acme_id', :'ivy');
+INSERT INTO shop."a'b""c\d%s" VALUES (1, :'acme_id', 'ivy');
+SELECT is(pg_temp.try(format('INSERT INTO shop.made (id, source, owner) VALUES (2, %L, %L)', :'acme_id', :'eve')), 'UM037', 'B8 a generated tenant counts');
+SELECT results_eq(format('SELECT resources FROM usermgmt.remove_user(%L, confirm => true)', :'ivy'), $$VALUES ('{"shop.made": 1, "shop.tied": 1, "shop.a''b\"c\\d%s": 1}'::jsonb)$$, 'B8 before a foreign key to the membership could delete rows, they are handed over; any name will do');
+SELECT results_eq('SELECT t.owner, m.owner, a."o''" FROM shop.tied AS t, shop.made AS m, shop."a''b""c\d%s" AS a', format('VALUES (%1$L::uuid, %1$L::uuid, %2$L)', :'owner', E'o''\\'), 'B8 to the primary owner');
+
 -- A person who comes back.
 SELECT pg_temp.join('bob2@acme.test') AS new_bob \gset
 INSERT INTO shop.kept VALUES (2, :'bob'), (3, :'cid');
