@@ -50,6 +50,9 @@ extern void run_ddl(const char *statement);
 extern void isolate_table(Oid table, const Wanted *wanted);
 extern void unisolate_table(Oid table);
 
+/* Whether the owner column holds text, and not uuid. */
+extern bool owner_is_text(Relation relation, AttrNumber column);
+
 /* Registers what is written at commit. */
 extern void activity_init(void);
 

@@ -11,7 +11,6 @@
 #include "postgres.h"
 
 #include "access/relation.h"
-#include "rewrite/rowsecurity.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -36,22 +35,29 @@ SPI_QUERY(own_open,
 		  " AND array_position('{viewer,member,admin}'::text[], m.role) >= $3",
 		  UUIDOID, UUIDOID, INT4OID);
 
-static const char *const policies[] = {"usermgmt_tenant", "usermgmt_read",
-									   "usermgmt_insert", "usermgmt_update",
-									   "usermgmt_delete", "usermgmt_access"};
+/* The relation cache has no policies while row security is off. */
+SPI_QUERY(find_permissive,
+		  "SELECT FROM pg_catalog.pg_policy WHERE polrelid = $1"
+		  " AND polpermissive LIMIT 1",
+		  OIDOID);
+SPI_QUERY(list_ours,
+		  "SELECT polname::text AS name FROM pg_catalog.pg_policy"
+		  " WHERE polrelid = $1 AND polname IN ('usermgmt_tenant',"
+		  " 'usermgmt_access', 'usermgmt_read', 'usermgmt_insert',"
+		  " 'usermgmt_update', 'usermgmt_delete')",
+		  OIDOID);
 
-static bool
-has_permissive(Oid table)
+static void
+drop_policies(Oid table)
 {
-	Relation relation = relation_open(table, NoLock);
-	bool found = false;
-	ListCell *cell;
+	uint64 count = spi_run(list_ours, ARG(OIDOID, ObjectIdGetDatum(table)));
+	SPITupleTable *found = SPI_tuptable;
 
-	if (relation->rd_rsdesc != NULL)
-		foreach (cell, relation->rd_rsdesc->policies)
-			found = found || ((RowSecurityPolicy *) lfirst(cell))->permissive;
-	relation_close(relation, NoLock);
-	return found;
+	for (uint64 i = 0; i < count; i++)
+		run_ddl(
+			psprintf("DROP POLICY %s ON %s",
+					 row_text((SpiRow){found->vals[i], found->tupdesc}, "name"),
+					 target_name(table)));
 }
 
 /*
@@ -123,7 +129,8 @@ isolate_table(Oid table, const Wanted *wanted)
 	Relation relation = relation_open(table, NoLock);
 	bool enabled = relation->rd_rel->relrowsecurity;
 	bool forced = relation->rd_rel->relforcerowsecurity;
-	bool open = has_permissive(table);
+	bool open =
+		spi_run(find_permissive, ARG(OIDOID, ObjectIdGetDatum(table))) > 0;
 
 	relation_close(relation, NoLock);
 	run_ddl(psprintf("CREATE TRIGGER usermgmt_row_security AFTER INSERT ON %s"
@@ -154,9 +161,7 @@ unisolate_table(Oid table)
 	enabled = strcmp(before->tgargs[0], "enabled") == 0;
 	forced = strcmp(before->tgargs[1], "forced") == 0;
 	relation_close(relation, NoLock);
-	for (int i = 0; i < lengthof(policies); i++)
-		run_ddl(
-			psprintf("DROP POLICY IF EXISTS %s ON %s", policies[i], target));
+	drop_policies(table);
 	set_row_security(target, enabled, forced);
 }
 

@@ -83,6 +83,10 @@ SELECT usermgmt.attach_table('lead', 'tenant', isolate => true) AS x \gset
 SELECT is(pg_temp.reach('bob@acme.test'), '1,2,3,4 | 1,2 | 1,2', 'S4.8 policies of the application narrow what isolation lets through, and widen nothing');
 SELECT usermgmt.detach_table('lead') AS x \gset
 SELECT results_eq($$SELECT relrowsecurity, relforcerowsecurity, (SELECT string_agg(polname::text COLLATE "default", ',' ORDER BY polname) FROM pg_policy WHERE polrelid = c.oid) FROM pg_class AS c WHERE oid = 'lead'::regclass$$, $$VALUES (true, false, 'own,wide')$$, 'B7 detached, they are what they were');
+ALTER TABLE lead DISABLE ROW LEVEL SECURITY;
+SELECT usermgmt.attach_table('lead', 'tenant', isolate => true) AS x \gset
+SELECT is(pg_temp.reach('bob@acme.test'), '1,2,3,4 | 1,2 | 1,2', 'S4.8 policies that were not in force come into force, and are not widened either');
+SELECT usermgmt.detach_table('lead') AS x \gset
 DROP POLICY own ON lead;
 DROP POLICY wide ON lead;
 

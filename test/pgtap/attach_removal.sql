@@ -88,6 +88,20 @@ SELECT is(pg_temp.try(format('INSERT INTO shop.made (id, source, owner) VALUES (
 SELECT results_eq(format('SELECT resources FROM usermgmt.remove_user(%L, confirm => true)', :'ivy'), $$VALUES ('{"shop.made": 1, "shop.tied": 1, "shop.a''b\"c\\d%s": 1}'::jsonb)$$, 'B8 before a foreign key to the membership could delete rows, they are handed over; any name will do');
 SELECT results_eq('SELECT t.owner, m.owner, a."o''" FROM shop.tied AS t, shop.made AS m, shop."a''b""c\d%s" AS a', format('VALUES (%1$L::uuid, %1$L::uuid, %2$L)', :'owner', E'o''\\'), 'B8 to the primary owner');
 
+-- A table that keeps its rows where they are.
+SELECT pg_temp.join('jon@acme.test') AS jon \gset
+CREATE TABLE shop.stubborn (id integer PRIMARY KEY, tenant uuid, owner uuid);
+CREATE FUNCTION shop.suppress() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER suppress BEFORE UPDATE ON shop.stubborn FOR EACH ROW EXECUTE FUNCTION shop.suppress();
+SELECT usermgmt.attach_table('shop.stubborn', 'tenant', owner_column => 'owner') AS x \gset
+INSERT INTO shop.stubborn VALUES (1, :'acme_id', :'jon');
+SELECT is(pg_temp.try(s), '55000', 'B8 a trigger that suppresses the hand-over fails it: ' || s)
+	FROM unnest(ARRAY[format('SELECT usermgmt.remove_user(%L, confirm => true)', :'jon'), format('DELETE FROM usermgmt.membership WHERE user_id = %L', :'jon')]) AS s;
+DROP TRIGGER suppress ON shop.stubborn;
+CREATE RULE suppress AS ON UPDATE TO shop.stubborn DO INSTEAD NOTHING;
+SELECT is(pg_temp.try(format('SELECT usermgmt.remove_user(%L, confirm => true)', :'jon')), '55000', 'B8 so does a rule');
+DROP TABLE shop.stubborn;
+
 -- A person who comes back.
 SELECT pg_temp.join('bob2@acme.test') AS new_bob \gset
 INSERT INTO shop.kept VALUES (2, :'bob'), (3, :'cid');
