@@ -3,7 +3,7 @@
 # ROOMS is the table of contents: the install script is the rooms' SQL in this
 # order, and a room uses only rooms before it.
 
-ROOMS = core token audit outbox tenant account password session workspace member invitation attach history report check facade
+ROOMS = core token audit outbox tenant account password session workspace member invitation template attach history report check facade
 
 EXTENSION = usermgmt
 RELEASE := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(dir $(abspath $(lastword $(MAKEFILE_LIST))))usermgmt.control)

@@ -21,7 +21,7 @@ SELECT usermgmt.outbox_resume();
 
 -- A claim renders the mail and makes its link.
 SELECT message_id, fence, kind, sender, recipient, subject, headers, attempt,
-	regexp_replace(text_body, 'token=\S+|until [0-9: -]+ UTC', '...', 'g') AS text,
+	regexp_replace(text_body, 'token=\S+|until [0-9]+ [A-Z][a-z]+ 2[0-9]+, [0-9:]+ UTC', '...', 'g') AS text,
 	message_id_header = format('<%s@localhost>', message_id) AS header_names_message
 FROM usermgmt.outbox_claim('relay-1') \gset
 \echo :kind to :recipient from :sender: :subject

@@ -44,7 +44,7 @@ SELECT usermgmt.send_password_reset(NULL);
 SELECT usermgmt.reset_password(:'mine', 'correct horse battery');
 \echo :SQLSTATE
 SELECT substring(text_body FROM 'token=(\S+)') AS token,
-	regexp_replace(text_body, 'token=\S+|until [0-9: -]+ UTC', '...', 'g') AS text
+	regexp_replace(text_body, 'token=\S+|until [0-9]+ [A-Z][a-z]+ 2[0-9]+, [0-9:]+ UTC', '...', 'g') AS text
 FROM usermgmt.outbox_claim('psql') \gset
 \echo :text
 UPDATE usermgmt.password_reset SET expires_at = clock_timestamp() WHERE state = 'open';

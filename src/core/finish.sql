@@ -70,6 +70,9 @@ CREATE POLICY operators ON usermgmt.invitation FOR SELECT USING (has_function_pr
 CREATE POLICY operators ON usermgmt.inventory FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.membership_history FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 
+-- Attached here, for the shipped texts are nobody's change.
+SELECT usermgmt.audit_attach('usermgmt.email_template', '{email_template,kind}');
+
 -- Every table is dumped, but signing_key, inventory and what this script itself
 -- inserts.
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.installation', '');

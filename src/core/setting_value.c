@@ -9,6 +9,7 @@
 #include "utils/guc.h"
 
 #include "core/address.h"
+#include "core/locale.h"
 #include "core/settings.h"
 
 #define SECONDS_MAX (3650.0 * SECS_PER_DAY)
@@ -85,11 +86,10 @@ normalize_text(TenantSetting setting, const char *value)
 		refuse_value(setting, "Give an address that begins with https://.");
 	if (setting == SETTING_FROM_EMAIL && !address_parse(text, &address))
 		refuse_value(setting, "Give an e-mail address.");
-	if (setting == SETTING_LOCALE &&
-		(strlen(text) > 10 ||
-		 strspn(text, "abcdefghijklmnopqrstuvwxyz"
-					  "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") != strlen(text)))
-		refuse_value(setting, "Give a language, such as en or pt-BR.");
+	if (setting == SETTING_LOCALE)
+		return locale_require(text, setting_name(setting));
+	if (setting == SETTING_TIME_ZONE && !time_zone_exists(text))
+		refuse_value(setting, "Give a time zone, such as Europe/Berlin.");
 	return text;
 }
 

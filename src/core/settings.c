@@ -27,6 +27,7 @@ int hash_passes;
 int hash_slots;
 int hash_wait;
 int mail_retry_after;
+int mails_per_address;
 int password_min_length;
 bool allow_sign_up;
 char *workspace_health_function;
@@ -62,6 +63,8 @@ static SettingRow tenant_settings_table[SETTING_COUNT] = {
 		"How long a session lives without being used; 0 is no such limit."},
 	[SETTING_RESEND_COOLDOWN] = {"resend_cooldown", SECONDS, 10 * MINUTE, 0, NULL,
 		"How long after a mail the same one can not be asked for again."},
+	[SETTING_REMINDER_AFTER] = {"reminder_after", SECONDS, 0, 0, NULL,
+		"How long after its mail an open invitation is reminded of, once; 0 is never."},
 	[SETTING_INACTIVE_AFTER] = {"inactive_after", SECONDS, 30 * DAY, 1, NULL,
 		"How long after the last login a member counts as inactive."},
 	[SETTING_LICENSE_WINDOW] = {"license_window", SECONDS, DAY, 1, NULL,
@@ -92,6 +95,8 @@ static SettingRow tenant_settings_table[SETTING_COUNT] = {
 		"The name that mails are sent from; empty is the tenant's name."},
 	[SETTING_LOCALE] = {"locale", TEXT, 0, 0, "en",
 		"The language of mails."},
+	[SETTING_TIME_ZONE] = {"time_zone", TEXT, 0, 0, "UTC",
+		"The time zone of the moments in mails."},
 };
 /* clang-format on */
 
@@ -331,6 +336,11 @@ settings_define(void)
 		"Longest wait before a mail that failed for now is tried again.",
 		"It doubles with every attempt, up to an hour.", &mail_retry_after, 30,
 		1, 86400, PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"usermgmt.mails_per_address",
+		"How many mails of one kind an address gets within an hour.",
+		"More are sent later. 0 is no limit.", &mails_per_address, 20, 0,
+		100000, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable(
 		"usermgmt.password_min_length", "Shortest password accepted.",
 		"Octets. OWASP ASVS 5.0, 6.2.1 asks for 8 and advises 15.",

@@ -19,6 +19,7 @@ extern int hash_passes;
 extern int hash_slots;			/* 0: one per core, at most 4 */
 extern int hash_wait;			/* milliseconds */
 extern int mail_retry_after;	/* seconds */
+extern int mails_per_address;	/* an hour, of one kind; 0: no limit */
 extern int password_min_length; /* octets */
 extern bool allow_sign_up;
 extern char *workspace_health_function; /* "schema.name", or empty */
@@ -38,6 +39,7 @@ typedef enum TenantSetting
 	SETTING_SESSION_TTL,
 	SETTING_SESSION_IDLE_TTL,
 	SETTING_RESEND_COOLDOWN,
+	SETTING_REMINDER_AFTER,
 	SETTING_INACTIVE_AFTER,
 	SETTING_LICENSE_WINDOW,
 	SETTING_SEAT_LIMIT,
@@ -53,6 +55,7 @@ typedef enum TenantSetting
 	SETTING_FROM_EMAIL,
 	SETTING_FROM_NAME,
 	SETTING_LOCALE,
+	SETTING_TIME_ZONE,
 	SETTING_COUNT
 } TenantSetting;
 

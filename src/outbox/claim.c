@@ -51,8 +51,12 @@ SPI_QUERY(claim_due,
 		  " ORDER BY c.due_at, c.message_id",
 		  TIMESTAMPTZOID, INT4OID, TEXTOID, INT8OID);
 SPI_QUERY(end_claimed,
-		  "UPDATE usermgmt.outbox SET state = $3, finished_at = $4,"
-		  " reply = $5 WHERE message_id = $1 AND fence = $2",
+		  "WITH ended AS (UPDATE usermgmt.outbox SET state = $3,"
+		  " finished_at = $4, reply = $5 WHERE message_id = $1 AND fence = $2"
+		  " RETURNING message_id, tenant_id, fence)"
+		  " INSERT INTO usermgmt.outbox_attempt (message_id, tenant_id, fence,"
+		  " ended_at, outcome, reply) SELECT message_id, tenant_id, fence, $4,"
+		  " 'dead', $5 FROM ended WHERE $3 = 'dead'",
 		  UUIDOID, INT8OID, TEXTOID, TIMESTAMPTZOID, TEXTOID);
 SPI_QUERY(next_due, "SELECT min(due_at) AS due_at FROM usermgmt.outbox"
 					" WHERE state = 'queued'");
@@ -214,6 +218,8 @@ claim_messages(ReturnSetInfo *result, const char *worker, int count)
 		const char *why = unsendable(row, &mail, now, &state);
 		bool isnull;
 
+		if (why == NULL && mail_hold_back(row, now))
+			continue;
 		if (why == NULL)
 			return_message(result, row, &mail);
 		else

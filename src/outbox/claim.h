@@ -33,4 +33,9 @@ extern bool mail_is_wanted(SpiRow message);
 /* Renders the message of this row (of the claim statement). */
 extern RenderedMail mail_render(SpiRow message);
 
+/* Puts a claimed message back when its address has had as many mails of its
+ * kind within the last hour as mails_per_address allows; false when it may go.
+ * The row is one of the claim statement. */
+extern bool mail_hold_back(SpiRow message, TimestampTz now);
+
 #endif

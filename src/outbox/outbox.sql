@@ -20,6 +20,7 @@ CREATE TABLE usermgmt.outbox (
 	reply text,
 	bounced_at timestamptz,
 	bounce_detail text,
+	held boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (message_id, tenant_id),
 	CONSTRAINT a_finished_message_says_when CHECK ((state IN ('sent', 'dead', 'cancelled')) = (finished_at IS NOT NULL)),
 	CONSTRAINT a_claimed_message_has_a_holder CHECK (state NOT IN ('claimed', 'sending') OR holder IS NOT NULL)
@@ -29,6 +30,8 @@ CREATE INDEX outbox_due ON usermgmt.outbox (due_at, message_id) WHERE state = 'q
 CREATE INDEX outbox_request ON usermgmt.outbox (due_at, message_id)
 	WHERE state IN ('queued', 'cancelled') AND tenant_id = '00000000-0000-0000-0000-000000000000';
 CREATE INDEX outbox_held ON usermgmt.outbox (holder) WHERE state IN ('claimed', 'sending');
+CREATE INDEX outbox_address ON usermgmt.outbox (lower(recipient COLLATE "C"), kind, claimed_at, message_id)
+	WHERE state IN ('claimed', 'sending', 'sent');
 CREATE INDEX outbox_subject ON usermgmt.outbox (subject_id, tenant_id, message_id);
 
 CREATE TABLE usermgmt.outbox_attempt (
@@ -49,19 +52,6 @@ CREATE TABLE usermgmt.address_suppression (
 	suppressed_at timestamptz NOT NULL
 );
 COMMENT ON TABLE usermgmt.address_suppression IS 'Addresses (canonical) that bounced for good and get no more mail.';
-
--- A shipped template is never changed: a row with built_in false goes before it.
-CREATE TABLE usermgmt.email_template (
-	tenant_id uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
-	kind text NOT NULL,
-	locale text NOT NULL,
-	built_in boolean NOT NULL DEFAULT false,
-	subject text NOT NULL,
-	text_body text NOT NULL,
-	html_body text NOT NULL,
-	PRIMARY KEY (tenant_id, kind, locale, built_in)
-);
-COMMENT ON TABLE usermgmt.email_template IS 'Texts of mails, per kind and language: shipped (built_in), an operator''s, or a tenant''s own.';
 
 CREATE FUNCTION usermgmt.outbox_guard() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME';
@@ -152,7 +142,7 @@ CREATE FUNCTION usermgmt.delivery_of(message usermgmt.outbox) RETURNS text
 		WHEN (message).state = 'cancelled' AND (message).reply LIKE 'suppressed%' THEN 'suppressed'
 		WHEN (message).state = 'cancelled' THEN NULL
 		WHEN (message).attempts > 0 THEN 'deferred'
-		WHEN (message).state = 'queued' AND (message).due_at > greatest((message).created_at, statement_timestamp()) THEN 'scheduled'
+		WHEN (message).state = 'queued' AND NOT (message).held AND (message).due_at > greatest((message).created_at, statement_timestamp()) THEN 'scheduled'
 		WHEN (message).state IS NOT NULL THEN 'queued'
 	END;
 COMMENT ON FUNCTION usermgmt.delivery_of(usermgmt.outbox) IS 'queued, scheduled, sent, deferred, failed, bounced or suppressed; NULL when it was cancelled.';
@@ -227,192 +217,7 @@ INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('operator', 'relation', 'outbox_statistics'),
 	('operator', 'relation', 'outbox'),
 	('operator', 'relation', 'outbox_attempt'),
-	('operator', 'relation', 'address_suppression'),
-	('operator', 'relation', 'email_template');
+	('operator', 'relation', 'address_suppression');
 
-INSERT INTO usermgmt.email_template (kind, locale, built_in, subject, text_body, html_body) VALUES
-('invitation', 'en', true,
-'{{inviter_name}}{{^inviter_name}}{{tenant_name}}{{/inviter_name}} invited you to {{tenant_name}}',
-'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
-
-{{#inviter_name}}{{inviter_name}} has{{/inviter_name}}{{^inviter_name}}You have been{{/inviter_name}} invited{{#inviter_name}} you{{/inviter_name}} to join {{tenant_name}} as {{role}}. Welcome!
-
-{{#message}}
-Their message:
-
-{{message}}
-
-{{/message}}
-To accept, open this link and choose a password:
-
-{{link}}
-
-The link works once, until {{expires_at}}.
-
-If you did not expect this mail, you can ignore it.
-',
-'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
-<p>{{#inviter_name}}{{inviter_name}} has{{/inviter_name}}{{^inviter_name}}You have been{{/inviter_name}} invited{{#inviter_name}} you{{/inviter_name}} to join <strong>{{tenant_name}}</strong> as {{role}}. Welcome!</p>
-{{#message}}
-<blockquote style="white-space: pre-line">{{message}}</blockquote>
-{{/message}}
-<p><a href="{{link}}">Accept the invitation</a> and choose a password, or open this address:</p>
-<p>{{link}}</p>
-<p>The link works once, until {{expires_at}}.</p>
-<p>If you did not expect this mail, you can ignore it.</p>
-'),
-('welcome', 'en', true,
-'Welcome to {{tenant_name}}',
-'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
-
-{{tenant_name}} has been set up, and you are its owner.
-
-{{#link}}
-To sign in, first choose a password here:
-
-{{link}}
-
-The link works once, until {{expires_at}}. After that, ask for a new one with "forgot password".
-{{/link}}
-{{^link}}
-Sign in with your password at {{base_url}}.
-{{/link}}
-
-If you did not expect this mail, you can ignore it.
-',
-'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
-<p><strong>{{tenant_name}}</strong> has been set up, and you are its owner.</p>
-{{#link}}
-<p>To sign in, first <a href="{{link}}">choose a password</a>, or open this address:</p>
-<p>{{link}}</p>
-<p>The link works once, until {{expires_at}}. After that, ask for a new one with &ldquo;forgot password&rdquo;.</p>
-{{/link}}
-{{^link}}
-<p>Sign in with your password at <a href="{{base_url}}">{{base_url}}</a>.</p>
-{{/link}}
-<p>If you did not expect this mail, you can ignore it.</p>
-'),
-('password_reset', 'en', true,
-'Choose a new password for {{tenant_name}}',
-'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
-
-{{#requested_by}}{{requested_by}} asked us to send you{{/requested_by}}{{^requested_by}}You asked for{{/requested_by}} a link to choose a new password:
-
-{{link}}
-
-It works once, until {{expires_at}}. Choosing a new password signs you out everywhere.
-
-If you did not ask for this, you can ignore this mail: your password stays as it is.
-',
-'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
-<p>{{#requested_by}}{{requested_by}} asked us to send you{{/requested_by}}{{^requested_by}}You asked for{{/requested_by}} a link to <a href="{{link}}">choose a new password</a>:</p>
-<p>{{link}}</p>
-<p>It works once, until {{expires_at}}. Choosing a new password signs you out everywhere.</p>
-<p>If you did not ask for this, you can ignore this mail: your password stays as it is.</p>
-'),
-('password_changed', 'en', true,
-'Your password was changed',
-'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
-
-the password of your account {{recipient}} was changed on {{changed_at}}, and you were signed out everywhere else.
-
-If that was not you, ask for a new password at once at {{base_url}} and tell an administrator of {{tenant_name}}.
-',
-'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
-<p>the password of your account {{recipient}} was changed on {{changed_at}}, and you were signed out everywhere else.</p>
-<p>If that was not you, ask for a new password at once at {{base_url}} and tell an administrator of {{tenant_name}}.</p>
-'),
-('email_change', 'en', true,
-'Confirm your new address for {{tenant_name}}',
-'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
-
-you asked to use this address, {{new_email}}, instead of {{old_email}}. To confirm it, sign in and open this link:
-
-{{link}}
-
-It works once, until {{expires_at}}.
-
-If you did not ask for this, you can ignore this mail: nothing changes.
-',
-'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
-<p>you asked to use this address, {{new_email}}, instead of {{old_email}}. To confirm it, sign in and <a href="{{link}}">open this link</a>:</p>
-<p>{{link}}</p>
-<p>It works once, until {{expires_at}}.</p>
-<p>If you did not ask for this, you can ignore this mail: nothing changes.</p>
-'),
-('email_change_requested', 'en', true,
-'Your address is to be changed',
-'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
-
-somebody signed in to your account with your password and asked to replace the address {{old_email}} by {{new_email}}. Nothing has changed yet: the new address has to be confirmed until {{expires_at}}.
-
-If that was not you, change your password at once at {{base_url}}: that voids the request. Tell an administrator of {{tenant_name}}.
-',
-'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
-<p>somebody signed in to your account with your password and asked to replace the address {{old_email}} by {{new_email}}. Nothing has changed yet: the new address has to be confirmed until {{expires_at}}.</p>
-<p>If that was not you, change your password at once at <a href="{{base_url}}">{{base_url}}</a>: that voids the request. Tell an administrator of {{tenant_name}}.</p>
-'),
-('email_changed', 'en', true,
-'Your address was changed',
-'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
-
-the address of your account was changed from {{old_email}} to {{new_email}}. From now on, sign in with the new one.
-
-If that was not you, tell an administrator of {{tenant_name}} at once.
-',
-'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
-<p>the address of your account was changed from {{old_email}} to {{new_email}}. From now on, sign in with the new one.</p>
-<p>If that was not you, tell an administrator of {{tenant_name}} at once.</p>
-'),
-('role_changed', 'en', true,
-'Your role in {{tenant_name}} is now {{role}}',
-'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
-
-your role in {{tenant_name}} was changed. You are now {{role}}.
-
-{{#permissions}}With it you may: {{permissions}}.{{/permissions}}
-
-Sign in again at {{base_url}} to use it. If you did not expect this, ask an administrator of {{tenant_name}}.
-',
-'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
-<p>your role in <strong>{{tenant_name}}</strong> was changed. You are now {{role}}.</p>
-<p>{{#permissions}}With it you may: {{permissions}}.{{/permissions}}</p>
-<p>Sign in again at <a href="{{base_url}}">{{base_url}}</a> to use it. If you did not expect this, ask an administrator of <strong>{{tenant_name}}</strong>.</p>
-'),
-('deactivated', 'en', true,
-'Your access to {{tenant_name}} was switched off',
-'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
-
-your access to {{tenant_name}} was switched off, and you were signed out there. Your data was kept.
-
-If you did not expect this, ask an administrator of {{tenant_name}}.
-',
-'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
-<p>your access to <strong>{{tenant_name}}</strong> was switched off, and you were signed out there. Your data was kept.</p>
-<p>If you did not expect this, ask an administrator of <strong>{{tenant_name}}</strong>.</p>
-'),
-('reactivated', 'en', true,
-'Your access to {{tenant_name}} is back',
-'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
-
-you have access to {{tenant_name}} again. Sign in at {{base_url}} with your password.
-',
-'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
-<p>you have access to <strong>{{tenant_name}}</strong> again. Sign in at <a href="{{base_url}}">{{base_url}}</a> with your password.</p>
-'),
-('removed', 'en', true,
-'You were removed from {{tenant_name}}',
-'Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
-
-you do not belong to {{tenant_name}} any more, and you were signed out there.
-
-If you did not expect this, ask an administrator of {{tenant_name}}.
-',
-'<p>Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},</p>
-<p>you do not belong to <strong>{{tenant_name}}</strong> any more, and you were signed out there.</p>
-<p>If you did not expect this, ask an administrator of <strong>{{tenant_name}}</strong>.</p>
-');
-
-SELECT usermgmt.audit_attach('usermgmt.email_template', '{email_template,kind}');
 SELECT usermgmt.audit_attach('usermgmt.address_suppression', '{address_suppression,address,subject:address}');
 

@@ -7,29 +7,34 @@
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 
+#include "core/locale.h"
 #include "core/settings.h"
 #include "core/uuid.h"
-#include "outbox/claim.h"
+#include "outbox/brand.h"
 #include "outbox/outbox.h"
-#include "outbox/template.h"
+#include "outbox/render.h"
+#include "outbox/words.h"
 
-SPI_QUERY(find_sender,
-		  "SELECT name, settings FROM usermgmt.tenant WHERE tenant_id = $1",
+SPI_QUERY(find_frame,
+		  "SELECT name, settings, branding,"
+		  " suspended_at IS NOT NULL AS suspended"
+		  " FROM usermgmt.tenant WHERE tenant_id = $1",
 		  UUIDOID);
-/* The tenant's own template wins over an operator's, over the shipped one;
- * then the language asked for wins over English. */
+/* Part by part, the first that has it: the languages in their order; in each
+ * the tenant's own, an operator's, the shipped one. */
 SPI_QUERY(find_template,
-		  "SELECT subject, text_body, html_body FROM usermgmt.email_template"
+		  "SELECT (pg_catalog.array_agg(subject ORDER BY place) FILTER"
+		  " (WHERE subject IS NOT NULL))[1] AS subject,"
+		  " (pg_catalog.array_agg(text_body ORDER BY place) FILTER"
+		  " (WHERE text_body IS NOT NULL))[1] AS text_body,"
+		  " (pg_catalog.array_agg(html_body ORDER BY place) FILTER"
+		  " (WHERE html_body IS NOT NULL))[1] AS html_body"
+		  " FROM (SELECT subject, text_body, html_body, pg_catalog.row_number()"
+		  " OVER (ORDER BY pg_catalog.array_position($3, locale), built_in,"
+		  " tenant_id = $1 DESC) AS place FROM usermgmt.email_template"
 		  " WHERE tenant_id IN ($1, '00000000-0000-0000-0000-000000000000')"
-		  " AND kind = $2 AND locale IN ($3, 'en')"
-		  " ORDER BY locale = $3 DESC, built_in,"
-		  " tenant_id = $1 DESC LIMIT 1",
-		  UUIDOID, TEXTOID, TEXTOID);
-SPI_QUERY(merge_variables,
-		  "SELECT $1 || pg_catalog.jsonb_build_object('tenant_name', $2,"
-		  " 'base_url', $3, 'link', $4, 'recipient_name', $5,"
-		  " 'recipient', $6) AS variables",
-		  JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID);
+		  " AND kind = $2 AND locale = ANY ($3)) AS t",
+		  UUIDOID, TEXTOID, TEXTARRAYOID);
 
 /*
  * Ask the room about the subject; its answer is the last statement's row.
@@ -45,57 +50,203 @@ ask_room(const MailKind *kind, const pg_uuid_t *subject_id,
 		   row_bool(spi_row(0), "wanted");
 }
 
+/*
+ * A suspended tenant admits nobody, so only mails about the account go out.
+ */
+static bool
+is_shut(const char *kind, bool suspended)
+{
+	const MailDescription *mail = mail_describe(kind);
+
+	return suspended && (mail == NULL || !mail->about_account);
+}
+
 bool
 mail_is_wanted(SpiRow message)
 {
-	const MailKind *kind = mail_kind(row_text(message, "kind"));
+	char *name = row_text(message, "kind");
+	const MailKind *kind = mail_kind(name);
 	pg_uuid_t subject_id = row_uuid(message, "subject_id");
 	pg_uuid_t tenant_id = row_uuid(message, "tenant_id");
 
-	return kind != NULL && ask_room(kind, &subject_id, &tenant_id);
+	return kind != NULL && spi_run(find_frame, ARG_UUID(tenant_id)) > 0 &&
+		   !is_shut(name, row_bool(spi_row(0), "suspended")) &&
+		   ask_room(kind, &subject_id, &tenant_id);
+}
+
+bool
+mail_frame_read(const pg_uuid_t *tenant_id, MailFrame *frame)
+{
+	Jsonb *settings = NULL;
+	char *own;
+
+	memset(frame, 0, sizeof(*frame));
+	frame->tenant_name = "Example";
+	if (tenant_id != NULL)
+	{
+		if (spi_run(find_frame, ARG_UUID(*tenant_id)) == 0)
+			return false;
+		frame->tenant_id = *tenant_id;
+		frame->tenant_name = row_text(spi_row(0), "name");
+		frame->branding = DatumGetJsonbP(row_value(spi_row(0), "branding"));
+		frame->suspended = row_bool(spi_row(0), "suspended");
+		settings = DatumGetJsonbP(row_value(spi_row(0), "settings"));
+	}
+	frame->sender = setting_text(SETTING_FROM_EMAIL, settings);
+	frame->from_name = setting_text(SETTING_FROM_NAME, settings);
+	if (frame->from_name[0] == '\0')
+		frame->from_name = frame->tenant_name;
+	frame->base_url = setting_text(SETTING_BASE_URL, settings);
+	frame->time_zone = setting_text(SETTING_TIME_ZONE, settings);
+	own = setting_text(SETTING_LOCALE, settings);
+	frame->locale = palloc(LOCALE_MAX + 1);
+	if (!locale_parse(own, frame->locale))
+		frame->locale = "en";
+	return true;
+}
+
+void
+mail_frame_variables(const MailFrame *frame, VariableList *list)
+{
+	Brand brand = brand_read(frame->branding);
+
+	variable_set(list, "tenant_name", text_tame(frame->tenant_name));
+	variable_set(
+		list, "brand_name",
+		text_tame(brand.name != NULL ? brand.name : frame->tenant_name));
+	variable_set(list, "brand_color", brand.color);
+	variable_set(list, "brand_text_color", brand.contrast);
+	variable_set(list, "logo_url", brand.logo_url);
+	variable_set(list, "base_url", frame->base_url);
 }
 
 /*
- * What the room says of the subject: its variables with ours and the link.
- * NULL when the mail is not wanted any more.
+ * The text of this key, palloc'd, or NULL.
  */
-static Jsonb *
-mail_variables(SpiRow message, const MailKind *kind, const char *tenant_name,
-			   Jsonb *settings)
+static char *
+find_text(Jsonb *object, const char *key)
 {
-	pg_uuid_t tenant_id = row_uuid(message, "tenant_id");
-	LinkToken token = {.purpose = kind->purpose,
-					   .tenant_id = tenant_id,
-					   .object_id = row_uuid(message, "subject_id")};
-	char *base_url = setting_text(SETTING_BASE_URL, settings);
-	char *link = NULL;
-	Datum variables;
-	bool isnull;
+	JsonbValue value;
 
-	if (!ask_room(kind, &token.object_id, &tenant_id))
+	if (getKeyJsonValueFromContainer(&object->root, key, strlen(key), &value) ==
+			NULL ||
+		value.type != jbvString)
 		return NULL;
-	variables = row_datum(spi_row(0), "variables", &isnull);
-	token.generation = row_int(spi_row(0), "generation");
-	if (row_bool(spi_row(0), "linked"))
-		link = mail_link(kind, base_url, &token);
-	spi_run(merge_variables, ARG(JSONBOID, variables), ARG_TEXT(tenant_name),
-			ARG_TEXT(base_url), ARG_TEXT(link),
-			ARG_TEXT(row_text_or_null(message, "recipient_name")),
-			ARG_TEXT(row_text(message, "recipient")));
-	return DatumGetJsonbP(row_datum(spi_row(0), "variables", &isnull));
+	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
+/*
+ * A moment as mail_time() hands it over, in the language and zone of the mail.
+ */
+static char *
+show_moment(char *value, const char *locale, const char *time_zone)
+{
+	struct pg_tm tm = {0};
+	Timestamp at;
+
+	if (sscanf(value, "%d-%d-%dT%d:%d:%dZ", &tm.tm_year, &tm.tm_mon,
+			   &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6 ||
+		tm2timestamp(&tm, 0, NULL, &at) != 0)
+		return value;
+	return moment_text(at, locale, time_zone);
+}
+
+/*
+ * Fill in what the room says of the subject.
+ */
+static void
+set_subject_variables(VariableList *list, Jsonb *values, const char *locale,
+					  const char *time_zone)
+{
+	for (int i = 0; i < list->count; i++)
+	{
+		Variable *variable = &list->items[i];
+		char *value = find_text(values, variable->name);
+		size_t length = strlen(variable->name);
+
+		if (value == NULL)
+			continue;
+		if (length > 3 && strcmp(variable->name + length - 3, "_at") == 0)
+			variable->value = show_moment(value, locale, time_zone);
+		else
+			variable->value = text_tame(word_in(locale, variable->name, value));
+	}
+}
+
+bool
+mail_template_find(const pg_uuid_t *tenant_id, const char *kind,
+				   const char *locale)
+{
+	SpiRow row;
+
+	spi_run(find_template, ARG_UUID(*tenant_id), ARG_TEXT(kind),
+			ARG(TEXTARRAYOID, locale_chain(locale)));
+	row = spi_row(0);
+	return !row_is_null(row, "subject") && !row_is_null(row, "text_body") &&
+		   !row_is_null(row, "html_body");
+}
+
+static char *
+render_part(SpiRow row, const char *column, const VariableList *variables,
+			TemplatePart part, RenderedMail *mail)
+{
+	TemplateProblem problem = {0};
+	char *text = NULL;
+
+	if (mail->problem == NULL)
+		text =
+			template_render(row_text(row, column), variables, part, &problem);
+	if (problem.message != NULL)
+		mail->problem = psprintf("template: %s: %s", column, problem.message);
+	return text;
 }
 
 static void
-render_parts(RenderedMail *mail, Jsonb *variables, SpiRow template)
+render_parts(RenderedMail *mail, const VariableList *variables)
 {
-	mail->subject = template_render(row_text(template, "subject"), variables,
-									PART_HEADER, &mail->problem);
-	if (mail->subject != NULL)
-		mail->text_body = template_render(row_text(template, "text_body"),
-										  variables, PART_TEXT, &mail->problem);
-	if (mail->text_body != NULL)
-		mail->html_body = template_render(row_text(template, "html_body"),
-										  variables, PART_HTML, &mail->problem);
+	SpiRow row = spi_row(0);
+
+	mail->subject = render_part(row, "subject", variables, PART_HEADER, mail);
+	mail->text_body = render_part(row, "text_body", variables, PART_TEXT, mail);
+	mail->html_body = render_part(row, "html_body", variables, PART_HTML, mail);
+}
+
+/*
+ * The recipient's language where the room knows one, else the tenant's.
+ */
+static char *
+choose_locale(Jsonb *values, const MailFrame *frame)
+{
+	char *wish = find_text(values, "locale");
+	char *locale = palloc(LOCALE_MAX + 1);
+
+	return wish != NULL && locale_parse(wish, locale) ? locale : frame->locale;
+}
+
+/*
+ * The variables of a message, when its room wants it sent. The last statement
+ * is the room's.
+ */
+static VariableList
+message_variables(SpiRow message, const MailKind *kind, const MailFrame *frame,
+				  Jsonb **values)
+{
+	VariableList list = mail_variables(mail_describe(kind->name));
+	SpiRow row = spi_row(0);
+	char *name = row_text_or_null(message, "recipient_name");
+	LinkToken token = {.purpose = kind->purpose,
+					   .tenant_id = frame->tenant_id,
+					   .object_id = row_uuid(message, "subject_id"),
+					   .generation = row_int(row, "generation")};
+
+	*values = DatumGetJsonbP(row_value(row, "variables"));
+	mail_frame_variables(frame, &list);
+	variable_set(&list, "recipient", row_text(message, "recipient"));
+	variable_set(&list, "recipient_name",
+				 name != NULL ? text_tame(name) : NULL);
+	if (row_bool(row, "linked"))
+		variable_set(&list, "link", mail_link(kind, frame->base_url, &token));
+	return list;
 }
 
 RenderedMail
@@ -105,35 +256,30 @@ mail_render(SpiRow message)
 	char *name = row_text(message, "kind");
 	const MailKind *kind = mail_kind(name);
 	pg_uuid_t tenant_id = row_uuid(message, "tenant_id");
-	char *tenant_name;
-	Jsonb *settings;
-	Jsonb *variables;
-	bool isnull;
+	pg_uuid_t subject_id = row_uuid(message, "subject_id");
+	VariableList variables;
+	MailFrame frame;
+	Jsonb *values;
+	char *locale;
 
-	if (kind == NULL)
+	if (kind == NULL || mail_describe(name) == NULL)
 	{
 		mail.problem = psprintf("there is no mail kind \"%s\"", name);
 		return mail;
 	}
-	if (spi_run(find_sender, ARG_UUID(tenant_id)) == 0)
-	{
-		mail.unwanted = true;
-		return mail;
-	}
-	tenant_name = row_text(spi_row(0), "name");
-	settings = DatumGetJsonbP(row_datum(spi_row(0), "settings", &isnull));
-	mail.sender = setting_text(SETTING_FROM_EMAIL, settings);
-	mail.from_name = setting_text(SETTING_FROM_NAME, settings);
-	if (mail.from_name[0] == '\0')
-		mail.from_name = tenant_name;
-	variables = mail_variables(message, kind, tenant_name, settings);
-	mail.unwanted = variables == NULL;
+	mail.unwanted = !mail_frame_read(&tenant_id, &frame) ||
+					is_shut(name, frame.suspended) ||
+					!ask_room(kind, &subject_id, &tenant_id);
 	if (mail.unwanted)
 		return mail;
-	if (spi_run(find_template, ARG_UUID(tenant_id), ARG_TEXT(name),
-				ARG_TEXT(setting_text(SETTING_LOCALE, settings))) == 0)
-		mail.problem = psprintf("there is no template for \"%s\"", name);
+	mail.sender = frame.sender;
+	mail.from_name = text_tame(frame.from_name);
+	variables = message_variables(message, kind, &frame, &values);
+	locale = choose_locale(values, &frame);
+	set_subject_variables(&variables, values, locale, frame.time_zone);
+	if (mail_template_find(&tenant_id, name, locale))
+		render_parts(&mail, &variables);
 	else
-		render_parts(&mail, variables, spi_row(0));
+		mail.problem = psprintf("there is no template for \"%s\"", name);
 	return mail;
 }

@@ -6,48 +6,73 @@
 
 #include "outbox/template.h"
 
-#define MAX_NAME 63
 #define MAX_DEPTH 8
+#define MAX_RENDERED (1024 * 1024)
 
 typedef struct Renderer
 {
 	const char *source;
-	Jsonb *variables;
+	const VariableList *variables;
 	TemplatePart part;
 	StringInfoData out;
-	char *problem;
+	TemplateProblem *problem;
 } Renderer;
 
-typedef struct Tag
+Variable *
+variable_find(const VariableList *list, const char *name)
 {
-	char sigil; /* '#', '^', '/' or 0 for a variable */
-	char name[MAX_NAME + 1];
-} Tag;
+	for (int i = 0; i < list->count; i++)
+		if (strcmp(list->items[i].name, name) == 0)
+			return unconstify(Variable *, &list->items[i]);
+	return NULL;
+}
 
-/*
- * Read the tag at s, which begins with "{{"; the rest after it, or NULL. A
- * section tag alone on its line takes the line with it.
- */
-static const char *
-read_tag(Renderer *renderer, const char *s, Tag *tag)
+void
+variable_set(VariableList *list, const char *name, const char *value)
 {
+	Variable *variable = variable_find(list, name);
+
+	if (variable != NULL)
+		variable->value = value;
+}
+
+const char *
+template_read_tag(const char *s, TemplateTag *tag, TemplateProblem *problem)
+{
+	const char *name = s + 2;
 	size_t length;
-	bool begins_line = s == renderer->source || s[-1] == '\n';
 
-	s += 2;
-	tag->sigil = *s != '\0' && strchr("#^/", *s) != NULL ? *s++ : '\0';
-	length = strspn(s, "abcdefghijklmnopqrstuvwxyz_");
-	if (length == 0 || length > MAX_NAME || strncmp(s + length, "}}", 2) != 0)
+	tag->sigil = *name != '\0' && strchr("#^/", *name) != NULL ? *name++ : '\0';
+	length = strspn(name, "abcdefghijklmnopqrstuvwxyz_");
+	if (length == 0 || length > VARIABLE_NAME_MAX ||
+		strncmp(name + length, "}}", 2) != 0)
 	{
-		renderer->problem = psprintf("faulty tag near \"{{%.20s\"", s);
+		problem->message = pstrdup("a tag is faulty");
+		problem->at = s;
 		return NULL;
 	}
-	memcpy(tag->name, s, length);
+	memcpy(tag->name, name, length);
 	tag->name[length] = '\0';
-	s += length + 2;
-	if (tag->sigil != '\0' && begins_line && *s == '\n')
-		s++;
-	return s;
+	return name + length + 2;
+}
+
+static const char *
+fail(Renderer *renderer, const char *at, char *message)
+{
+	renderer->problem->message = message;
+	renderer->problem->at = at;
+	return NULL;
+}
+
+/*
+ * What follows a section tag: one alone on its line takes the line with it.
+ */
+static const char *
+after_section_tag(const Renderer *renderer, const char *tag, const char *s)
+{
+	bool begins_line = tag == renderer->source || tag[-1] == '\n';
+
+	return begins_line && *s == '\n' ? s + 1 : s;
 }
 
 static void
@@ -55,7 +80,7 @@ append(Renderer *renderer, char c)
 {
 	StringInfo out = &renderer->out;
 
-	if (renderer->part == PART_HEADER && (unsigned char) c < ' ')
+	if (renderer->part == PART_HEADER && ((unsigned char) c < ' ' || c == 0x7f))
 		appendStringInfoChar(out, ' ');
 	else if (renderer->part != PART_HTML)
 		appendStringInfoChar(out, c);
@@ -69,26 +94,10 @@ append(Renderer *renderer, char c)
 		appendStringInfoString(out, "&quot;");
 	else if (c == '\'')
 		appendStringInfoString(out, "&#39;");
+	else if (c == '\n')
+		appendStringInfoString(out, "<br>\n");
 	else
 		appendStringInfoChar(out, c);
-}
-
-/*
- * Look the variable up; false when it is unknown, empty when it is null.
- */
-static bool
-find_variable(Renderer *renderer, const char *name, JsonbValue *value)
-{
-	if (getKeyJsonValueFromContainer(&renderer->variables->root, name,
-									 strlen(name), value) == NULL ||
-		(value->type != jbvString && value->type != jbvNull))
-	{
-		renderer->problem = psprintf("unknown variable \"%s\"", name);
-		return false;
-	}
-	if (value->type == jbvNull)
-		value->val.string.len = 0;
-	return true;
 }
 
 /*
@@ -99,12 +108,17 @@ static const char *
 render(Renderer *renderer, const char *s, const char *section, bool muted,
 	   int depth)
 {
+	const char *begin = s;
+
 	while (*s != '\0')
 	{
-		Tag tag;
-		JsonbValue value;
-		bool empty;
+		const char *at = s;
+		TemplateTag tag;
+		const Variable *variable;
+		const char *value;
 
+		if (renderer->out.len > MAX_RENDERED)
+			return fail(renderer, s, pstrdup("it becomes too long"));
 		if (strncmp(s, "{{", 2) != 0)
 		{
 			if (!muted)
@@ -112,46 +126,51 @@ render(Renderer *renderer, const char *s, const char *section, bool muted,
 			s++;
 			continue;
 		}
-		s = read_tag(renderer, s, &tag);
+		s = template_read_tag(s, &tag, renderer->problem);
 		if (s == NULL)
 			return NULL;
+		if (tag.sigil != '\0')
+			s = after_section_tag(renderer, at, s);
 		if (tag.sigil == '/' && section != NULL &&
 			strcmp(tag.name, section) == 0)
 			return s;
 		if (tag.sigil == '/' || depth == MAX_DEPTH)
-		{
-			renderer->problem =
-				psprintf("section \"%s\" ends or nests wrongly", tag.name);
-			return NULL;
-		}
-		if (!find_variable(renderer, tag.name, &value))
-			return NULL;
-		empty = value.val.string.len == 0;
+			return fail(
+				renderer, at,
+				psprintf("section \"%s\" ends or nests wrongly", tag.name));
+		variable = variable_find(renderer->variables, tag.name);
+		if (variable == NULL)
+			return fail(renderer, at,
+						psprintf("unknown variable \"%s\"", tag.name));
+		value = variable->value != NULL ? variable->value : "";
 		if (tag.sigil != '\0')
-			s = render(renderer, s, tag.name,
-					   muted || empty != (tag.sigil == '^'), depth + 1);
+			s = render(renderer, s, variable->name,
+					   muted || (*value == '\0') != (tag.sigil == '^'),
+					   depth + 1);
 		else
-			for (int i = 0; !muted && i < value.val.string.len; i++)
-				append(renderer, value.val.string.val[i]);
+			while (!muted && *value != '\0' &&
+				   renderer->out.len <= MAX_RENDERED)
+				append(renderer, *value++);
 		if (s == NULL)
 			return NULL;
 	}
 	if (section == NULL)
 		return s;
-	renderer->problem = psprintf("section \"%s\" has no end", section);
-	return NULL;
+	return fail(renderer, begin,
+				psprintf("section \"%s\" has no end", section));
 }
 
 char *
-template_render(const char *source, Jsonb *variables, TemplatePart part,
-				char **problem)
+template_render(const char *source, const VariableList *variables,
+				TemplatePart part, TemplateProblem *problem)
 {
-	Renderer renderer = {
-		.source = source, .variables = variables, .part = part};
+	Renderer renderer = {.source = source,
+						 .variables = variables,
+						 .part = part,
+						 .problem = problem};
 
 	initStringInfo(&renderer.out);
 	if (render(&renderer, source, NULL, false, 0) != NULL)
 		return renderer.out.data;
-	*problem = renderer.problem;
 	return NULL;
 }

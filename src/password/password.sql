@@ -24,11 +24,11 @@ COMMENT ON FUNCTION usermgmt.password_reset_guard() IS 'Trigger: a reset changes
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF state ON usermgmt.password_reset
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.password_reset_guard();
 
--- Internal: a moment as mails write it.
+-- Internal: a moment as rooms hand it to a mail.
 CREATE FUNCTION usermgmt.mail_time(at timestamptz) RETURNS text
 	LANGUAGE sql STABLE STRICT PARALLEL SAFE
-	RETURN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC';
-COMMENT ON FUNCTION usermgmt.mail_time(timestamptz) IS 'A moment as mails write it, in UTC.';
+	RETURN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
+COMMENT ON FUNCTION usermgmt.mail_time(timestamptz) IS 'A moment as rooms hand it to a mail, which writes it in its language and time zone.';
 
 CREATE FUNCTION usermgmt.send_password_reset(user_id uuid) RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

@@ -15,6 +15,7 @@
 #include "core/settings.h"
 #include "core/spi_query.h"
 #include "member/member.h"
+#include "outbox/brand.h"
 #include "tenant/tenant.h"
 
 SPI_QUERY(update_details,
@@ -94,6 +95,7 @@ update_tenant(PG_FUNCTION_ARGS)
 		name = plain_text_require(name, "name", 200);
 	if (slug != NULL)
 		slug = slug_require(slug, "slug");
+	brand_check(branding);
 	caller = begin_change(fcinfo, ROLE_ADMIN, &tenant);
 	if (!attempt_unless_taken(
 			write_details, &(Details){caller.tenant_id, name, slug, branding}))

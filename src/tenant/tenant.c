@@ -15,6 +15,7 @@
 #include "core/transition.h"
 #include "core/uuid.h"
 #include "core/within.h"
+#include "outbox/brand.h"
 #include "session/revoke.h"
 #include "tenant/seat.h"
 #include "tenant/tenant.h"
@@ -198,8 +199,8 @@ check_owner_count(TriggerData *trigger)
 }
 
 /*
- * BEFORE trigger: a tenant opens once, its settings are ones that fit, and its
- * owners are counted, not set.
+ * BEFORE trigger: a tenant opens once, its settings and branding are ones that
+ * fit, and its owners are counted, not set.
  */
 PG_FUNCTION_INFO_V1(tenant_guard);
 Datum
@@ -212,10 +213,14 @@ tenant_guard(PG_FUNCTION_ARGS)
 					 : trigger_row(trigger);
 	bool isnull;
 	Datum settings = row_datum(row, "settings", &isnull);
+	Datum branding;
 
 	check_owner_count(trigger);
 	if (!isnull)
 		settings_check(DatumGetJsonbP(settings));
+	branding = row_datum(row, "branding", &isnull);
+	if (!isnull)
+		brand_check(DatumGetJsonbP(branding));
 	return transition_guard(fcinfo, transitions, true);
 }
 

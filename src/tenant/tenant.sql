@@ -33,8 +33,8 @@ COMMENT ON FUNCTION usermgmt.seat_is_free() IS 'Whether the limits of the presen
 
 CREATE FUNCTION usermgmt.tenant_guard() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.tenant_guard() IS 'Trigger: a tenant opens once, when it has an owner, and its settings are ones that fit, and its owners are counted, not set.';
-CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF state, settings, owner_count ON usermgmt.tenant
+COMMENT ON FUNCTION usermgmt.tenant_guard() IS 'Trigger: a tenant opens once, when it has an owner, and its settings and branding are ones that fit, and its owners are counted, not set.';
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF state, settings, branding, owner_count ON usermgmt.tenant
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.tenant_guard();
 
 CREATE FUNCTION usermgmt.tenant_changed() RETURNS trigger

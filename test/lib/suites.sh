@@ -186,9 +186,9 @@ keep_results()
 # for each other's rows.
 run_pgtap()
 {
-	make_database pgtap_template pgtap
+	make_database template_pgtap pgtap
 	for name in $(stems "$pgtap"); do
-		printf 'CREATE DATABASE "pgtap_%s" TEMPLATE pgtap_template;\n' "$name"
+		printf 'CREATE DATABASE "pgtap_%s" TEMPLATE template_pgtap;\n' "$name"
 	done | psql -d postgres
 	# shellcheck disable=SC2086
 	tap tmp 2 pgtap $pgtap

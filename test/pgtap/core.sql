@@ -248,6 +248,7 @@ INSERT INTO good VALUES
 	('new_owner_id', quote_literal(pg_temp.id_of('bob@acme.test'))),
 	('message_id', $$'00000000-0000-7000-8000-000000000000'$$), ('event_id', 'NULL'), ('at', $$'2026-01-01'$$), ('access_at.tenant', 'NULL'),
 	('checkpoint', $$'usermgmt-checkpoint-1'$$), ('before', $$'2000-01-01'$$), ('set_audit_sink.target', 'NULL'), ('erase_person.user_id', $$'00000000-0000-7000-8000-00000000000e'$$), 
+	('locale', $$'en'$$), ('text_body', $$'{{link}}'$$), ('html_body', $$'<p>{{link}}</p>'$$), ('set_email_template.kind', $$'invitation'$$), ('reset_email_template.kind', $$'invitation'$$), ('preview_email.kind', $$'invitation'$$),
 	('emails', $$'{good@good.test}'::text[]$$), ('public_id', quote_literal(usermgmt.public_id('user', pg_temp.id_of('bob@acme.test')))), ('kind', $$'user'$$), ('settings', $$'{}'$$),
 	('target', $$'public.tap_core_lead'::regclass$$), ('tenant_column', $$'tenant_id'$$), ('workspace_column', 'NULL'), ('owner_column', 'NULL'), ('audit', 'true'), ('track_activity', 'true'),
 	('isolate', 'false'), ('on_removal', $$'transfer'$$), ('redact', 'NULL'), ('owner_provider', 'NULL'), ('record_activity.kind', $$'export'$$),
@@ -257,6 +258,7 @@ INSERT INTO good VALUES
 
 CREATE TABLE public.tap_core_lead (lead_id integer PRIMARY KEY, tenant_id uuid);
 SELECT usermgmt.request_password_reset('bob@acme.test') AS x \gset
+SELECT kind AS x FROM usermgmt.set_email_template('invitation', subject => 'Good') \gset
 SELECT pg_temp.join('gone@acme.test') AS gone \gset
 SELECT account_closed AS x FROM usermgmt.remove_user(:'gone', confirm => true) \gset
 INSERT INTO usermgmt.account (user_id, email, canonical_email, closed_at, successor_id) VALUES ('00000000-0000-7000-8000-00000000000e', 'closed@acme.test', '', now(), gen_random_uuid());

@@ -32,7 +32,7 @@ SELECT results_eq(format('SELECT %L::text, %L::text, %L::uuid, %L::text, %L::int
 SELECT is(substring(:'text_body' FROM '(\S+)\?token='), 'http://localhost:3000/accept-invitation', 'S2.2 the mail holds an activation link to base_url');
 SELECT ok(position(part IN :'text_body') > 0, 'S3.13 the mail tells the ' || what)
 	FROM (VALUES ('organization', 'Acme'), ('role', 'admin'), ('inviter', 'Ada <Admin>'), ('message', E'Hi <b>Carol</b>\nsee you'),
-		('expiry', to_char((SELECT expires_at FROM usermgmt.invitation WHERE invitation_id = :'carol') AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')), ('welcome', 'elcome')) AS w (what, part);
+		('expiry', to_char((SELECT expires_at FROM usermgmt.invitation WHERE invitation_id = :'carol') AT TIME ZONE 'UTC', 'FMDD FMMonth YYYY, HH24:MI "UTC"')), ('welcome', 'elcome')) AS w (what, part);
 SELECT ok(position('&lt;b&gt;Carol&lt;/b&gt;' IN :'html_body') > 0 AND position('<b>Carol' IN :'html_body') = 0
 	AND position('Ada &lt;Admin&gt;' IN :'html_body') > 0 AND position('Carol &amp; Co' IN :'html_body') > 0, 'S1.3 what people typed is escaped in HTML');
 SELECT is(:'subject' ~ '[\r\n]', false, 'S1.3 a subject is one line');
