@@ -8,6 +8,7 @@ CREATE TABLE usermgmt.account (
 	password_version integer NOT NULL DEFAULT 0,
 	password_changed_at timestamptz,
 	metadata jsonb NOT NULL DEFAULT '{}',
+	locale text,
 	created_at timestamptz NOT NULL DEFAULT now(),
 	verified_at timestamptz,
 	closed_at timestamptz,

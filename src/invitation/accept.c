@@ -38,6 +38,12 @@ SPI_QUERY(accept_pending,
 		  " AND tenant_id = $2 AND generation = $3 AND state = 'pending'"
 		  " AND expires_at > $4 AND role = $6 AND canonical_email = $7",
 		  UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID, UUIDOID, TEXTOID, TEXTOID);
+SPI_QUERY(take_locale,
+		  "UPDATE usermgmt.account AS a SET locale = i.locale"
+		  " FROM usermgmt.invitation AS i WHERE a.user_id = $1"
+		  " AND a.locale IS NULL AND i.invitation_id = $2"
+		  " AND i.tenant_id = $3 AND i.locale IS NOT NULL",
+		  UUIDOID, UUIDOID, UUIDOID);
 SPI_QUERY(decline_pending,
 		  "UPDATE usermgmt.invitation SET state = 'declined',"
 		  " declined_at = $4 WHERE invitation_id = $1 AND tenant_id = $2"
@@ -227,6 +233,7 @@ static Datum
 accept_invitation_body(PG_FUNCTION_ARGS)
 {
 	char *name = plain_text(argument_text(fcinfo, 2), "name", 200, false);
+	bool is_new;
 	Origin origin = origin_arguments(fcinfo, 3, 4);
 	SessionStart start = {0};
 	Joiner joiner = {0};
@@ -260,6 +267,7 @@ accept_invitation_body(PG_FUNCTION_ARGS)
 	operation.user_email = invitation.address.typed;
 	operation.user_id = joiner.known ? &joiner.account.user_id : NULL;
 	audit_operation(&operation);
+	is_new = !joiner.known;
 	if (!settle_account(&invitation, name, &joiner))
 	{
 		audit_operation_end();
@@ -269,6 +277,9 @@ accept_invitation_body(PG_FUNCTION_ARGS)
 	operation.user_id = &joiner.account.user_id;
 	audit_operation(&operation);
 	join(&invitation, &joiner.account);
+	if (is_new)
+		spi_run(take_locale, ARG_UUID(joiner.account.user_id),
+				ARG_UUID(token.object_id), ARG_UUID(token.tenant_id));
 	session_open(&tenant, &joiner.account, &origin, &start);
 	audit_operation_end();
 	return session_start_result(fcinfo, &start);

@@ -30,7 +30,8 @@
 SPI_QUERY(resend_pending,
 		  "UPDATE usermgmt.invitation SET queued_at = $3,"
 		  " expires_at = CASE WHEN expires_at <= $3 OR $5 THEN $4"
-		  " ELSE expires_at END, generation = generation"
+		  " ELSE expires_at END, reminded_at = CASE WHEN expires_at > $3"
+		  " THEN reminded_at END, generation = generation"
 		  " + CASE WHEN expires_at <= $3 OR $6 THEN 1 ELSE 0 END,"
 		  " invited_by = CASE WHEN $8 THEN $9 ELSE invited_by END,"
 		  " invited_by_email = CASE WHEN $8 THEN $10"

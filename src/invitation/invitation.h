@@ -15,6 +15,7 @@ typedef struct Offer
 	char *name;
 	MemberRole role;
 	char *message;
+	char *locale; /* of the mail, or NULL */
 	List *places;
 	TimestampTz created_at;
 	TimestampTz send_at;
@@ -71,8 +72,12 @@ extern Datum invitation_show(FunctionCallInfo fcinfo,
 							 const pg_uuid_t *tenant_id,
 							 const pg_uuid_t *invitation_id);
 
-/* The mail and the link of an invitation. */
+/* The mail and the link of an invitation, and the mail of its reminder. */
 extern const struct MailKind invitation_mail;
+extern const struct MailKind reminder_mail;
+
+/* Queues the reminders that are due; how many. A step of run_maintenance(). */
+extern uint64 reminder_queue_all(TimestampTz now);
 
 extern void invitation_init(void);
 

@@ -7,6 +7,7 @@ CREATE TABLE usermgmt.invitation (
 	name text,
 	role text NOT NULL CHECK (role IN ('owner', 'admin', 'member')),
 	message text,
+	locale text,
 	state text NOT NULL CHECK (state IN ('pending', 'accepted', 'revoked', 'declined')),
 	generation integer NOT NULL DEFAULT 0,
 	holds_seat boolean NOT NULL DEFAULT true,
@@ -21,6 +22,7 @@ CREATE TABLE usermgmt.invitation (
 	revoked_by uuid,
 	revoke_reason text,
 	declined_at timestamptz,
+	reminded_at timestamptz,
 	PRIMARY KEY (invitation_id, tenant_id),
 	CONSTRAINT accepted_says_when CHECK ((state = 'accepted') = (accepted_at IS NOT NULL)),
 	CONSTRAINT accepted_says_by_whom CHECK ((state = 'accepted') = (accepted_by IS NOT NULL)),
@@ -32,6 +34,8 @@ CREATE TABLE usermgmt.invitation (
 COMMENT ON TABLE usermgmt.invitation IS 'Every invitation ever made; its token is derived, never stored, and a raised generation voids earlier links.';
 CREATE UNIQUE INDEX one_open_invitation_per_address ON usermgmt.invitation (tenant_id, canonical_email) WHERE state = 'pending';
 CREATE INDEX invitation_created ON usermgmt.invitation (tenant_id, created_at, invitation_id) INCLUDE (state, expires_at, accepted_at);
+invitation_id);
+CREATE INDEX invitation_unreminded ON usermgmt.invitation (tenant_id, queued_at) WHERE state = 'pending' AND reminded_at IS NULL;
 CREATE INDEX invitation_open ON usermgmt.invitation (tenant_id, created_at, invitation_id) WHERE state = 'pending';
 SELECT usermgmt.audit_attach('usermgmt.invitation', '{invitation,invitation_id,subject:email,ignore:canonical_email,ignore:holds_seat}');
 
@@ -211,11 +215,11 @@ CREATE TYPE usermgmt.invitation_preview AS (
 COMMENT ON TYPE usermgmt.invitation_preview IS 'What a link says before it is used; status is pending, accepted, expired, revoked (also when whoever invited may not any more), declined, superseded or suspended (the tenant).';
 
 CREATE FUNCTION usermgmt.invite_user(email text, role text DEFAULT NULL, workspaces jsonb DEFAULT NULL, message text DEFAULT NULL,
-		expires_in interval DEFAULT NULL, send_at timestamptz DEFAULT NULL, name text DEFAULT NULL)
+		expires_in interval DEFAULT NULL, send_at timestamptz DEFAULT NULL, name text DEFAULT NULL, locale text DEFAULT NULL)
 	RETURNS usermgmt.invitations
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.invite_user(text, text, jsonb, text, interval, timestamptz, text) IS 'An admin invites a person by e-mail, role member by default, never above the own role; 22023, UM002, UM032, UM033, UM034, UM035, UM036, UM038, UM040, UM041, 42501.';
+COMMENT ON FUNCTION usermgmt.invite_user(text, text, jsonb, text, interval, timestamptz, text, text) IS 'An admin invites a person by e-mail, role member by default, never above the own role, in the language of locale where the person has chosen none; 22023, UM002, UM032, UM033, UM034, UM035, UM036, UM038, UM040, UM041, 42501.';
 
 CREATE FUNCTION usermgmt.invite_users(emails text[], role text DEFAULT NULL, workspaces jsonb DEFAULT NULL, message text DEFAULT NULL)
 	RETURNS TABLE (email text, invitation_id uuid, outcome text)

@@ -10,6 +10,7 @@
 #include "account/account.h"
 #include "core/errors.h"
 #include "core/installation.h"
+#include "core/locale.h"
 #include "core/settings.h"
 #include "core/uuid.h"
 #include "invitation/invitation.h"
@@ -22,13 +23,14 @@
 
 SPI_QUERY(insert_invitation,
 		  "INSERT INTO usermgmt.invitation (invitation_id, tenant_id, email,"
-		  " canonical_email, name, role, message, state, invited_by,"
+		  " canonical_email, name, role, message, locale, state, invited_by,"
 		  " invited_by_email, created_at, queued_at, expires_at)"
-		  " VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', $8, $9, $10, $11,"
-		  " $12) ON CONFLICT (tenant_id, canonical_email)"
+		  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', $9, $10, $11,"
+		  " $12, $13) ON CONFLICT (tenant_id, canonical_email)"
 		  " WHERE state = 'pending' DO NOTHING",
 		  UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-		  UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
+		  TEXTOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+		  TIMESTAMPTZOID);
 SPI_QUERY(put_place,
 		  "INSERT INTO usermgmt.invitation_workspace AS p (invitation_id,"
 		  " tenant_id, workspace_id, role) VALUES ($1, $2, $3, $4)"
@@ -183,6 +185,7 @@ invitation_put(const Caller *caller, const Tenant *tenant, const Offer *offer)
 				ARG_UUID(caller->tenant_id), ARG_TEXT(offer->address.typed),
 				ARG_TEXT(offer->address.canonical), ARG_TEXT(offer->name),
 				ARG_TEXT(role_name(offer->role)), ARG_TEXT(offer->message),
+				ARG_TEXT(offer->locale),
 				ARG_OPT_UUID(actor != NULL ? &actor->user_id : NULL),
 				ARG_TEXT(actor != NULL ? actor->email : NULL),
 				ARG_TIME(offer->created_at), ARG_TIME(offer->send_at),
@@ -204,6 +207,7 @@ invite_user(PG_FUNCTION_ARGS)
 {
 	Caller caller = caller_require(ROLE_ADMIN);
 	TimestampTz now = GetCurrentTimestamp();
+	char *locale = argument_text(fcinfo, 7);
 	Offer offer = {
 		.address = address_require(argument_text(fcinfo, 0), "email"),
 		.role = PG_ARGISNULL(1) ? ROLE_MEMBER
@@ -211,7 +215,8 @@ invite_user(PG_FUNCTION_ARGS)
 		.message = plain_text(argument_text(fcinfo, 3), "message", 2000, true),
 		.created_at = now,
 		.send_at = send_at_argument(fcinfo, 5, now),
-		.name = plain_text(argument_text(fcinfo, 6), "name", 200, false)};
+		.name = plain_text(argument_text(fcinfo, 6), "name", 200, false),
+		.locale = locale != NULL ? locale_require(locale, "locale") : NULL};
 	pg_uuid_t invitation_id;
 	Tenant tenant;
 

@@ -30,9 +30,11 @@ SPI_QUERY(mail_subject,
 		  " true AS linked, i.generation, pg_catalog.jsonb_build_object("
 		  "'expires_at', usermgmt.mail_time(i.expires_at),"
 		  " 'role', i.role, 'message', i.message,"
+		  " 'locale', coalesce(p.locale, i.locale),"
 		  " 'inviter_name', coalesce(a.name, i.invited_by_email)) AS variables"
 		  " FROM usermgmt.invitation AS i LEFT JOIN usermgmt.account AS a"
-		  " ON a.user_id = i.invited_by"
+		  " ON a.user_id = i.invited_by LEFT JOIN usermgmt.account AS p"
+		  " ON p.canonical_email = i.canonical_email AND p.closed_at IS NULL"
 		  " WHERE i.invitation_id = $1 AND i.tenant_id = $2",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 
@@ -54,6 +56,8 @@ SPI_QUERY(revoke_of_leaver,
 
 const MailKind invitation_mail = {"invitation", "/accept-invitation",
 								  LINK_INVITATION, &mail_subject};
+const MailKind reminder_mail = {"invitation_reminder", "/accept-invitation",
+								LINK_INVITATION, &mail_subject};
 
 /*
  * The link for copying by hand, which leaves a trace in the trail. Its token
@@ -219,6 +223,9 @@ invitation_action(const AuditChange *change)
 		return step->action;
 	if (audit_differs(change, "role"))
 		return "invitation.role_changed";
+	if (row_is_null(*change->before, "reminded_at") &&
+		!row_is_null(*change->after, "reminded_at"))
+		return "invitation.reminded";
 	if (row_time(*change->before, "queued_at") ==
 		row_time(*change->after, "queued_at"))
 		return NULL;
@@ -244,4 +251,6 @@ invitation_init(void)
 	audit_register("invitation", invitation_action);
 	audit_register("invitation_workspace", place_action);
 	outbox_register(&invitation_mail);
+	outbox_register(&reminder_mail);
+	maintenance_register_step("reminders_queued", reminder_queue_all);
 }

@@ -304,10 +304,10 @@ CREATE FUNCTION usermgmt.link_previous_account(old_user_id uuid, new_user_id uui
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.link_previous_account(uuid, uuid) IS 'An operator hands the records of a removed person''s closed account to a new account, and learns how many there were; 22023, UM002, UM036.';
 
-CREATE FUNCTION usermgmt.update_profile(name text) RETURNS usermgmt.members
+CREATE FUNCTION usermgmt.update_profile(name text, locale text DEFAULT NULL) RETURNS usermgmt.members
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.update_profile(text) IS 'The acting user changes the own name; an empty one takes it away; 22023, UM001.';
+COMMENT ON FUNCTION usermgmt.update_profile(text, text) IS 'The acting user changes the own name (an empty one takes it away) and, where locale is given, the language of the own mails; 22023, UM001.';
 
 CREATE FUNCTION usermgmt.request_email_change(new_email text, password text) RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

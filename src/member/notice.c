@@ -15,6 +15,8 @@
 SPI_QUERY(role_subject,
 		  "SELECT m.status = 'active' AS wanted, false AS linked,"
 		  " 0 AS generation, pg_catalog.jsonb_build_object('role', m.role,"
+		  " 'locale', (SELECT a.locale FROM usermgmt.account AS a"
+		  " WHERE a.user_id = m.user_id),"
 		  " 'permissions', (SELECT pg_catalog.string_agg(p.description, ', '"
 		  " ORDER BY p.position) FROM usermgmt.role_permission AS r"
 		  " JOIN usermgmt.permission AS p ON p.permission = r.permission"
@@ -24,21 +26,24 @@ SPI_QUERY(role_subject,
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 SPI_QUERY(deactivated_subject,
 		  "SELECT m.status = 'deactivated' AS wanted, false AS linked,"
-		  " 0 AS generation, '{}'::jsonb AS variables"
-		  " FROM usermgmt.membership AS m"
+		  " 0 AS generation, pg_catalog.jsonb_build_object('locale', a.locale)"
+		  " AS variables FROM usermgmt.membership AS m"
+		  " JOIN usermgmt.account AS a ON a.user_id = m.user_id"
 		  " WHERE m.user_id = $1 AND m.tenant_id = $2 AND $3 IS NOT NULL",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 SPI_QUERY(reactivated_subject,
 		  "SELECT m.status = 'active' AS wanted, false AS linked,"
-		  " 0 AS generation, '{}'::jsonb AS variables"
-		  " FROM usermgmt.membership AS m"
+		  " 0 AS generation, pg_catalog.jsonb_build_object('role', m.role,"
+		  " 'locale', a.locale) AS variables FROM usermgmt.membership AS m"
+		  " JOIN usermgmt.account AS a ON a.user_id = m.user_id"
 		  " WHERE m.user_id = $1 AND m.tenant_id = $2 AND $3 IS NOT NULL",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 SPI_QUERY(removed_subject,
 		  "SELECT NOT EXISTS (SELECT FROM usermgmt.membership AS m"
 		  " WHERE m.user_id = $1 AND m.tenant_id = $2) AND $3 IS NOT NULL"
 		  " AS wanted, false AS linked, 0 AS generation,"
-		  " '{}'::jsonb AS variables",
+		  " pg_catalog.jsonb_build_object('locale', (SELECT a.locale"
+		  " FROM usermgmt.account AS a WHERE a.user_id = $1)) AS variables",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 
 static const MailKind mails[] = {

@@ -8,14 +8,16 @@
 #include "core/address.h"
 #include "core/errors.h"
 #include "core/installation.h"
+#include "core/locale.h"
 #include "core/uuid.h"
 #include "member/target.h"
 #include "workspace/workspace.h"
 
 SPI_QUERY(set_name,
-		  "UPDATE usermgmt.account SET name = $2 WHERE user_id = $1"
-		  " AND closed_at IS NULL AND name IS DISTINCT FROM $2",
-		  UUIDOID, TEXTOID);
+		  "UPDATE usermgmt.account SET name = $2, locale = coalesce($3, locale)"
+		  " WHERE user_id = $1 AND closed_at IS NULL AND (name, locale)"
+		  " IS DISTINCT FROM ($2, coalesce($3, locale))",
+		  UUIDOID, TEXTOID, TEXTOID);
 SPI_QUERY(set_tenant_metadata,
 		  "UPDATE usermgmt.tenant SET metadata = $3"
 		  " WHERE tenant_id = $1 AND tenant_id = $2",
@@ -57,7 +59,10 @@ update_profile(PG_FUNCTION_ARGS)
 {
 	Target target = {.caller = caller_require(ROLE_MEMBER)};
 	char *name = argument_text(fcinfo, 0);
+	char *locale = argument_text(fcinfo, 1);
 
+	if (locale != NULL)
+		locale = locale_require(locale, "locale");
 	if (name == NULL)
 		refuse_null("name");
 	name = plain_text(name, "name", 200, false);
@@ -70,7 +75,8 @@ update_profile(PG_FUNCTION_ARGS)
 	begin_writing(fcinfo);
 	account_lock(&target.user_id);
 	caller_lock(&target.caller, ROLE_MEMBER);
-	spi_run(set_name, ARG_UUID(target.user_id), ARG_TEXT(name));
+	spi_run(set_name, ARG_UUID(target.user_id), ARG_TEXT(name),
+			ARG_TEXT(locale));
 	return member_show(fcinfo, &target);
 }
 

@@ -4,7 +4,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 
 #include "core/locale.h"
 #include "outbox/catalogue.h"
@@ -72,6 +75,19 @@ mail_describe_require(const char *kind)
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("there is no such kind of mail"),
 					errhint("Kinds: %s.", names.data)));
+}
+
+Datum
+mail_kinds_about_accounts(void)
+{
+	Datum names[lengthof(kinds)];
+	int count = 0;
+
+	for (int i = 0; i < lengthof(kinds); i++)
+		if (kinds[i].about_account)
+			names[count++] = CStringGetTextDatum(kinds[i].kind);
+	return PointerGetDatum(
+		construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 VariableList

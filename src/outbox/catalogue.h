@@ -21,6 +21,9 @@ extern const MailDescription *mail_describe(const char *kind);
 /* As above; raises 22023. */
 extern const MailDescription *mail_describe_require(const char *kind);
 
+/* The kinds that go out while the tenant is suspended, as a text[]. */
+extern Datum mail_kinds_about_accounts(void);
+
 /* The names of all variables of this kind, each with no value. palloc'd. */
 extern VariableList mail_variables(const MailDescription *mail);
 

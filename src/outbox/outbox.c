@@ -18,6 +18,7 @@
 #include "core/settings.h"
 #include "core/slots.h"
 #include "core/uuid.h"
+#include "outbox/catalogue.h"
 #include "outbox/claim.h"
 #include "outbox/outbox.h"
 
@@ -41,6 +42,11 @@ SPI_QUERY(cancel_kind,
 		  " reply = $4 WHERE subject_id = $1 AND tenant_id = $2"
 		  " AND state IN ('queued', 'claimed') AND kind = $5",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID, TEXTOID, TEXTOID);
+SPI_QUERY(cancel_tenant,
+		  "UPDATE usermgmt.outbox SET state = 'cancelled', finished_at = $2,"
+		  " reply = $3 WHERE tenant_id = $1 AND state IN ('queued', 'claimed')"
+		  " AND kind <> ALL ($4)",
+		  UUIDOID, TIMESTAMPTZOID, TEXTOID, TEXTARRAYOID);
 SPI_QUERY(cancel_expired,
 		  "UPDATE usermgmt.outbox SET state = 'cancelled', finished_at = $1,"
 		  " reply = 'expired before it could be sent'"
@@ -52,7 +58,9 @@ static struct
 {
 	const char *name;
 	SpiQuery *statement;
+	MaintenanceStep step; /* instead of a statement */
 } steps[MAX_STEPS];
+static int step_count;
 static bool wake;
 
 void
@@ -168,15 +176,35 @@ outbox_cancel_kind(const pg_uuid_t *tenant_id, const pg_uuid_t *subject_id,
 }
 
 void
+outbox_cancel_tenant(const pg_uuid_t *tenant_id, const char *why)
+{
+	spi_run(cancel_tenant, ARG_UUID(*tenant_id),
+			ARG_TIME(GetCurrentTimestamp()), ARG_TEXT(why),
+			ARG(TEXTARRAYOID, mail_kinds_about_accounts()));
+}
+
+/*
+ * A new step of this name.
+ */
+static int
+add_step(const char *name)
+{
+	if (step_count == MAX_STEPS)
+		elog(ERROR, "too many maintenance steps");
+	steps[step_count].name = name;
+	return step_count++;
+}
+
+void
 maintenance_register(const char *name, SpiQuery *statement)
 {
-	int i = 0;
+	steps[add_step(name)].statement = statement;
+}
 
-	while (steps[i].statement != NULL)
-		if (++i == MAX_STEPS - 1)
-			elog(ERROR, "too many maintenance steps");
-	steps[i].name = name;
-	steps[i].statement = statement;
+void
+maintenance_register_step(const char *name, MaintenanceStep step)
+{
+	steps[add_step(name)].step = step;
 }
 
 /*
@@ -191,14 +219,17 @@ run_maintenance(PG_FUNCTION_ARGS)
 	initStringInfo(&done);
 	SPI_connect();
 	begin_writing(fcinfo);
-	for (int i = 0; steps[i].statement != NULL; i++)
+	for (int i = 0; i < step_count; i++)
 	{
-		SpiArg now = ARG_TIME(GetCurrentTimestamp());
+		TimestampTz at = GetCurrentTimestamp();
+		SpiArg now = ARG_TIME(at);
 
 		appendStringInfo(
 			&done, "%s\"%s\": " UINT64_FORMAT, i == 0 ? "{" : ", ",
 			steps[i].name,
-			spi_execute(steps[i].statement, &now, SPI_VIEW_COMMAND));
+			steps[i].step != NULL
+				? steps[i].step(at)
+				: spi_execute(steps[i].statement, &now, SPI_VIEW_COMMAND));
 	}
 	appendStringInfo(&done, ", \"events_sealed\": " UINT64_FORMAT "}",
 					 audit_seal_pending(MAX_SEALS));

@@ -72,9 +72,18 @@ extern void outbox_cancel_kind(const pg_uuid_t *tenant_id,
  * statement returned, by their columns tenant_id and subject_id. */
 extern void outbox_cancel_returned(uint64 count, const char *why);
 
+/* Cancels the tenant's mails that are not on the wire yet, but for those about
+ * accounts. */
+extern void outbox_cancel_tenant(const pg_uuid_t *tenant_id, const char *why);
+
 /* A step of run_maintenance(): a statement with the parameter now, counted
  * under this name. Called once per step, when the library is loaded. */
 extern void maintenance_register(const char *name, SpiQuery *statement);
+
+/* The same for a step in C, which gives its own count. The SPI connection is
+ * open. */
+typedef uint64 (*MaintenanceStep)(TimestampTz now);
+extern void maintenance_register_step(const char *name, MaintenanceStep step);
 
 /* Wakes a sleeping relay when this transaction commits. */
 extern void outbox_wake_relay(void);

@@ -44,6 +44,7 @@ CREATE TABLE usermgmt.outbox_attempt (
 	PRIMARY KEY (message_id, tenant_id, fence),
 	FOREIGN KEY (message_id, tenant_id) REFERENCES usermgmt.outbox ON DELETE CASCADE
 );
+CREATE INDEX outbox_attempt_ended ON usermgmt.outbox_attempt ((outcome = 'sent'), ended_at);
 COMMENT ON TABLE usermgmt.outbox_attempt IS 'Each attempt to send a message, with the server''s reply.';
 
 CREATE TABLE usermgmt.address_suppression (
@@ -132,6 +133,11 @@ CREATE FUNCTION usermgmt.outbox_cancel(message_id uuid) RETURNS void
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.outbox_cancel(uuid) IS 'Cancels a mail that is not on the wire yet; UM002, UM036 when it is.';
 
+CREATE FUNCTION usermgmt.unsuppress_address(address text) RETURNS void
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.unsuppress_address(text) IS 'Lets an address that bounced get mail again; what was stopped meanwhile stays stopped; 22023, UM002.';
+
 -- Internal: what has become of a mail, in the words of the invitation views.
 CREATE FUNCTION usermgmt.delivery_of(message usermgmt.outbox) RETURNS text
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -152,12 +158,12 @@ CREATE VIEW usermgmt.mail_queue AS
 		o.kind, o.recipient, o.state,
 		usermgmt.delivery_of(o) AS delivery, o.due_at, o.expires_at, o.attempts,
 		o.reply, o.worker, o.created_at, o.claimed_at, o.finished_at,
-		o.subject_id, o.recipient_name, o.bounced_at, o.bounce_detail
+		o.subject_id, o.recipient_name, o.bounced_at, o.bounce_detail, o.held
 	FROM usermgmt.outbox AS o;
 COMMENT ON VIEW usermgmt.mail_queue IS 'Every mail and what has become of it; texts and links exist nowhere.';
 COMMENT ON COLUMN usermgmt.mail_queue.message_id IS 'Id of the mail; also the left part of its Message-ID.';
 COMMENT ON COLUMN usermgmt.mail_queue.tenant_id IS 'The tenant it is sent for; NULL while nobody has looked up whom it is for, or when nobody was found.';
-COMMENT ON COLUMN usermgmt.mail_queue.kind IS 'invitation, welcome, password_reset, password_changed, email_change, email_change_requested, email_changed, role_changed, deactivated, reactivated or removed.';
+COMMENT ON COLUMN usermgmt.mail_queue.kind IS 'The kind of mail, email_change, email_change_requested, email_changed, role_changed,such as invitation or password_reset.';
 COMMENT ON COLUMN usermgmt.mail_queue.recipient IS 'The address it goes to.';
 COMMENT ON COLUMN usermgmt.mail_queue.state IS 'queued, claimed, sending, sent, dead or cancelled.';
 COMMENT ON COLUMN usermgmt.mail_queue.delivery IS 'queued, scheduled, sent, deferred, failed, bounced or suppressed; NULL when it was cancelled.';
@@ -173,6 +179,7 @@ COMMENT ON COLUMN usermgmt.mail_queue.subject_id IS 'The invitation, reset or pe
 COMMENT ON COLUMN usermgmt.mail_queue.recipient_name IS 'The name beside the address.';
 COMMENT ON COLUMN usermgmt.mail_queue.bounced_at IS 'When it came back.';
 COMMENT ON COLUMN usermgmt.mail_queue.bounce_detail IS 'What the bounce said.';
+COMMENT ON COLUMN usermgmt.mail_queue.held IS 'Whether it was held back because its address got too many.';
 
 CREATE VIEW usermgmt.outbox_statistics AS
 	SELECT
@@ -187,16 +194,40 @@ CREATE VIEW usermgmt.outbox_statistics AS
 					OR i.database_oid <> (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
 					THEN 'restored copy' END)
 			FROM usermgmt.installation AS i
-		) AS paused
+		) AS paused,
+		statement_timestamp() - min(due_at) FILTER (WHERE state = 'queued' AND due_at <= statement_timestamp()) AS oldest_age,
+		min(due_at) FILTER (WHERE state = 'queued' AND due_at > statement_timestamp()) AS next_due_at,
+		count(*) FILTER (WHERE state = 'queued' AND held)::integer AS held,
+		(SELECT count(*)::integer FROM usermgmt.address_suppression) AS suppressed_addresses,
+		(SELECT a.reply FROM usermgmt.outbox_attempt AS a WHERE NOT (a.outcome = 'sent') ORDER BY a.ended_at DESC LIMIT 1) AS last_error,
+		(SELECT max(a.ended_at) FROM usermgmt.outbox_attempt AS a WHERE NOT (a.outcome = 'sent')) AS last_error_at,
+		(SELECT max(a.ended_at) FROM usermgmt.outbox_attempt AS a WHERE a.outcome = 'sent') AS last_sent_at
 	FROM usermgmt.outbox
 	WHERE state IN ('queued', 'claimed', 'sending', 'dead');
-COMMENT ON VIEW usermgmt.outbox_statistics IS 'How much mail waits, is in flight, or is dead.';
+COMMENT ON VIEW usermgmt.outbox_statistics IS 'How the mail goes: what waits and since when, what failed, and the last error.';
 COMMENT ON COLUMN usermgmt.outbox_statistics.queued IS 'Mails waiting.';
 COMMENT ON COLUMN usermgmt.outbox_statistics.due IS 'Of those, mails that could be sent now.';
 COMMENT ON COLUMN usermgmt.outbox_statistics.in_flight IS 'Mails that a relay holds.';
 COMMENT ON COLUMN usermgmt.outbox_statistics.dead IS 'Mails given up; outbox_retry() queues one again.';
 COMMENT ON COLUMN usermgmt.outbox_statistics.oldest_due_at IS 'When the oldest waiting mail was or is due.';
 COMMENT ON COLUMN usermgmt.outbox_statistics.paused IS 'Why mail is paused, or NULL.';
+COMMENT ON COLUMN usermgmt.outbox_statistics.oldest_age IS 'How long the oldest mail that could be sent has waited; NULL when none does.';
+COMMENT ON COLUMN usermgmt.outbox_statistics.next_due_at IS 'When the next mail that waits for its time is due.';
+COMMENT ON COLUMN usermgmt.outbox_statistics.held IS 'Mails held back because their address got too many.';
+COMMENT ON COLUMN usermgmt.outbox_statistics.suppressed_addresses IS 'Addresses that get no mail.';
+COMMENT ON COLUMN usermgmt.outbox_statistics.last_error IS 'What went wrong with the latest attempt that failed.';
+COMMENT ON COLUMN usermgmt.outbox_statistics.last_error_at IS 'When that was.';
+COMMENT ON COLUMN usermgmt.outbox_statistics.last_sent_at IS 'When a mail server last took a mail.';
+
+CREATE VIEW usermgmt.suppressed_addresses AS
+	SELECT address, reason, suppressed_at
+	FROM usermgmt.address_suppression
+	ORDER BY suppressed_at, address;
+COMMENT ON VIEW usermgmt.suppressed_addresses IS 'Addresses that bounced for good and get no mail until unsuppress_address().';
+COMMENT ON COLUMN usermgmt.suppressed_addresses.address IS 'The address, in lower case.';
+COMMENT ON COLUMN usermgmt.suppressed_addresses.reason IS 'What the bounce said.';
+COMMENT ON COLUMN usermgmt.suppressed_addresses.suppressed_at IS 'Since when.';
+
 CREATE INDEX outbox_dead ON usermgmt.outbox (message_id) WHERE state = 'dead';
 
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
@@ -212,6 +243,8 @@ INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('operator', 'function', 'outbox_resume'),
 	('operator', 'function', 'outbox_retry'),
 	('operator', 'function', 'outbox_cancel'),
+	('operator', 'function', 'unsuppress_address'),
+	('operator', 'relation', 'suppressed_addresses'),
 	('application', 'function', 'delivery_of'),
 	('operator', 'relation', 'mail_queue'),
 	('operator', 'relation', 'outbox_statistics'),

@@ -54,7 +54,9 @@ SPI_QUERY(reset_subject,
 		  "SELECT r.state = 'open' AND r.expires_at > $3 AS wanted,"
 		  " true AS linked, r.generation, pg_catalog.jsonb_build_object("
 		  "'expires_at', usermgmt.mail_time(r.expires_at),"
-		  " 'requested_by', CASE WHEN r.origin = 'admin'"
+		  " 'locale', (SELECT p.locale FROM usermgmt.account AS p"
+		  " WHERE p.user_id = r.user_id), 'requested_by', CASE WHEN r.origin = "
+		  "'admin'"
 		  " THEN coalesce(a.name, a.email, 'An administrator') END)"
 		  " AS variables"
 		  " FROM usermgmt.password_reset AS r LEFT JOIN usermgmt.account AS a"
@@ -66,24 +68,30 @@ SPI_QUERY(reset_subject,
 SPI_QUERY(welcome_subject,
 		  "SELECT r.state = 'open' AND r.expires_at > $3 AS wanted,"
 		  " true AS linked, r.generation, pg_catalog.jsonb_build_object("
-		  "'expires_at', usermgmt.mail_time(r.expires_at)) AS variables"
+		  "'expires_at', usermgmt.mail_time(r.expires_at),"
+		  " 'locale', (SELECT p.locale FROM usermgmt.account AS p"
+		  " WHERE p.user_id = r.user_id)) AS variables"
 		  " FROM usermgmt.password_reset AS r"
 		  " WHERE r.reset_id = $1 AND r.tenant_id = $2"
 		  " UNION ALL SELECT m.status = 'active', false, 0,"
-		  " pg_catalog.jsonb_build_object('expires_at', NULL)"
-		  " FROM usermgmt.membership AS m"
+		  " pg_catalog.jsonb_build_object('expires_at', NULL,"
+		  " 'locale', a.locale) FROM usermgmt.membership AS m"
+		  " JOIN usermgmt.account AS a ON a.user_id = m.user_id"
 		  " WHERE m.user_id = $1 AND m.tenant_id = $2",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 SPI_QUERY(changed_subject,
 		  "SELECT r.finished_at <= $3 AS wanted, false AS linked,"
 		  " r.generation,"
 		  " pg_catalog.jsonb_build_object("
-		  "'changed_at', usermgmt.mail_time(r.finished_at)) AS variables"
+		  "'changed_at', usermgmt.mail_time(r.finished_at),"
+		  " 'locale', (SELECT p.locale FROM usermgmt.account AS p"
+		  " WHERE p.user_id = r.user_id)) AS variables"
 		  " FROM usermgmt.password_reset AS r"
 		  " WHERE r.reset_id = $1 AND r.tenant_id = $2"
 		  " UNION ALL SELECT a.closed_at IS NULL, false, 0,"
 		  " pg_catalog.jsonb_build_object("
-		  "'changed_at', usermgmt.mail_time(a.password_changed_at))"
+		  "'changed_at', usermgmt.mail_time(a.password_changed_at),"
+		  " 'locale', a.locale)"
 		  " FROM usermgmt.account AS a WHERE a.user_id = $1",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 

@@ -16,6 +16,7 @@
 #include "core/uuid.h"
 #include "core/within.h"
 #include "outbox/brand.h"
+#include "outbox/outbox.h"
 #include "session/revoke.h"
 #include "tenant/seat.h"
 #include "tenant/tenant.h"
@@ -151,7 +152,8 @@ use_tenant(PG_FUNCTION_ARGS)
 }
 
 /*
- * AFTER UPDATE trigger: suspension ends every session of the tenant, and
+ * AFTER UPDATE trigger: suspension ends every session of the tenant and
+ * cancels its mail, and
  * seats are counted only while there is a limit.
  */
 PG_FUNCTION_INFO_V1(tenant_changed);
@@ -168,7 +170,10 @@ tenant_changed(PG_FUNCTION_ARGS)
 	SPI_connect();
 	if (row_is_null(before, "suspended_at") &&
 		!row_is_null(after, "suspended_at"))
+	{
 		session_end_tenant(&tenant_id, "tenant suspended");
+		outbox_cancel_tenant(&tenant_id, "the tenant was suspended");
+	}
 	if (audit_differs(&change, "settings"))
 		seat_follow_settings(&tenant_id,
 							 DatumGetJsonbP(row_value(after, "settings")));

@@ -40,7 +40,7 @@ CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF state, settings, branding, owner
 CREATE FUNCTION usermgmt.tenant_changed() RETURNS trigger
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.tenant_changed() IS 'Trigger: suspension ends every session of the tenant, and without a limit no seats are counted.';
+COMMENT ON FUNCTION usermgmt.tenant_changed() IS 'Trigger: suspension ends every session of the tenant and cancels its unsent mail, and without a limit no seats are counted.';
 CREATE TRIGGER sessions AFTER UPDATE OF suspended_at, settings ON usermgmt.tenant
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.tenant_changed();
 

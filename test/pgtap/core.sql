@@ -248,7 +248,7 @@ INSERT INTO good VALUES
 	('new_owner_id', quote_literal(pg_temp.id_of('bob@acme.test'))),
 	('message_id', $$'00000000-0000-7000-8000-000000000000'$$), ('event_id', 'NULL'), ('at', $$'2026-01-01'$$), ('access_at.tenant', 'NULL'),
 	('checkpoint', $$'usermgmt-checkpoint-1'$$), ('before', $$'2000-01-01'$$), ('set_audit_sink.target', 'NULL'), ('erase_person.user_id', $$'00000000-0000-7000-8000-00000000000e'$$), 
-	('locale', $$'en'$$), ('text_body', $$'{{link}}'$$), ('html_body', $$'<p>{{link}}</p>'$$), ('set_email_template.kind', $$'invitation'$$), ('reset_email_template.kind', $$'invitation'$$), ('preview_email.kind', $$'invitation'$$),
+	('address', $$'suppressed@good.test'$$), ('locale', $$'en'$$), ('text_body', $$'{{link}}'$$), ('html_body', $$'<p>{{link}}</p>'$$), ('set_email_template.kind', $$'invitation'$$), ('reset_email_template.kind', $$'invitation'$$), ('preview_email.kind', $$'invitation'$$),
 	('emails', $$'{good@good.test}'::text[]$$), ('public_id', quote_literal(usermgmt.public_id('user', pg_temp.id_of('bob@acme.test')))), ('kind', $$'user'$$), ('settings', $$'{}'$$),
 	('target', $$'public.tap_core_lead'::regclass$$), ('tenant_column', $$'tenant_id'$$), ('workspace_column', 'NULL'), ('owner_column', 'NULL'), ('audit', 'true'), ('track_activity', 'true'),
 	('isolate', 'false'), ('on_removal', $$'transfer'$$), ('redact', 'NULL'), ('owner_provider', 'NULL'), ('record_activity.kind', $$'export'$$),
@@ -258,6 +258,7 @@ INSERT INTO good VALUES
 
 CREATE TABLE public.tap_core_lead (lead_id integer PRIMARY KEY, tenant_id uuid);
 SELECT usermgmt.request_password_reset('bob@acme.test') AS x \gset
+INSERT INTO usermgmt.address_suppression VALUES ('suppressed@good.test', 'bounced', now());
 SELECT kind AS x FROM usermgmt.set_email_template('invitation', subject => 'Good') \gset
 SELECT pg_temp.join('gone@acme.test') AS gone \gset
 SELECT account_closed AS x FROM usermgmt.remove_user(:'gone', confirm => true) \gset
@@ -308,8 +309,9 @@ SELECT is_empty($$SELECT * FROM attempt WHERE outcome = 'ok' AND kind = 'null' A
 		AND (function, argument) <> ('has_workspace_role', 'workspace_id')$$,
 	'a required argument that is NULL is refused, except where an outcome says so or NULL gives NULL');
 SELECT set_eq($$SELECT function, argument, outcome FROM attempt WHERE outcome <> 'ok' AND kind = 'null' AND optional$$,
-	$$VALUES ('accept_invitation', 'password', 'UM021'), ('remove_user', 'confirm', 'UM050'), ('record_activity', 'kind', 'UM001')$$,
+	$$VALUES ('accept_invitation', 'password', 'UM021'), ('remove_user', 'confirm', 'UM050'), ('record_activity', 'kind',('update_profile', 'locale', 'UM001')$$,
 	'an optional argument that is NULL means the default; a new person chooses a password, a removal is confirmed, and activity is somebody''s');
+an operator has no profile');
 SELECT set_eq(
 	$$SELECT function, argument, kind FROM attempt WHERE outcome = 'ok' AND kind <> 'null' AND function <> 'log_in' AND function NOT LIKE 'outbox_%'$$,
 	$$SELECT f, a, 'empty' FROM (VALUES ('create_tenant', 'owner_name'), ('invite_user', 'name'), ('invite_user', 'message'), ('accept_invitation', 'name'),

@@ -15,6 +15,7 @@ sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position,unused-import
 import harness
 import delivery_cases
+import template_cases
 import fault_cases
 import database_cases
 import security_cases
