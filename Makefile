@@ -67,8 +67,10 @@ format-check: ## fail when a C source is not formatted
 	clang-format --dry-run -Werror src/*/*.c src/*/*.h
 matrix: ## renew docs/permissions.md from what every call answers
 	./run test permissions || cp .build/results/permissions.md docs/permissions.md
+screenshots: ## every mail in Chromium, from the database that PGHOST and PGDATABASE name
+	test/mail/screenshots.sh screenshots
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 dist: ## the release archive
 	git archive --format zip --prefix=usermgmt-$(RELEASE)/ -o usermgmt-$(RELEASE).zip HEAD
-.PHONY: relay install-relay clean-relay demo test format format-check matrix help dist
+.PHONY: screenshots relay install-relay clean-relay demo test format format-check matrix help dist
