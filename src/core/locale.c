@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "pgtime.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -142,6 +143,17 @@ distance_text(int west)
 					minutes % MINS_PER_HOUR);
 }
 
+/*
+ * The German name of a month, in the encoding of the database.
+ */
+static char *
+month_de(int month)
+{
+	const char *name = months_de[month - 1];
+
+	return pg_any_to_server(name, strlen(name), PG_UTF8);
+}
+
 char *
 moment_text(TimestampTz at, const char *locale, const char *time_zone)
 {
@@ -164,8 +176,8 @@ moment_text(TimestampTz at, const char *locale, const char *time_zone)
 						tm.tm_min, distance);
 	if (locale_is(locale, "de"))
 		return psprintf("%d. %s %d, %02d:%02d Uhr (%s)", tm.tm_mday,
-						months_de[tm.tm_mon - 1], tm.tm_year, tm.tm_hour,
-						tm.tm_min, distance);
+						month_de(tm.tm_mon), tm.tm_year, tm.tm_hour, tm.tm_min,
+						distance);
 	return psprintf("%d-%02d-%02d %02d:%02d %s", tm.tm_year, tm.tm_mon,
 					tm.tm_mday, tm.tm_hour, tm.tm_min, distance);
 }

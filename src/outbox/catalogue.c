@@ -6,6 +6,7 @@
 
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -103,6 +104,15 @@ mail_variables(const MailDescription *mail)
 	return list;
 }
 
+static const char *
+sample_in(const char *locale, int i)
+{
+	const char *sample =
+		locale_is(locale, "de") ? samples[i].german : samples[i].english;
+
+	return pg_any_to_server(sample, strlen(sample), PG_UTF8);
+}
+
 VariableList
 mail_samples(const MailDescription *mail, const char *locale,
 			 const char *time_zone)
@@ -112,9 +122,7 @@ mail_samples(const MailDescription *mail, const char *locale,
 
 	for (int i = 0; i < lengthof(samples); i++)
 		variable_set(&list, samples[i].name,
-					 word_in(locale, samples[i].name,
-							 locale_is(locale, "de") ? samples[i].german
-													 : samples[i].english));
+					 word_in(locale, samples[i].name, sample_in(locale, i)));
 	variable_set(&list, "changed_at", moment_text(now, locale, time_zone));
 	variable_set(&list, "expires_at",
 				 moment_text(now + 7 * USECS_PER_DAY, locale, time_zone));

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 
 #include "core/locale.h"
 #include "outbox/words.h"
@@ -38,7 +39,8 @@ find_word(const char *variable, const char *english, size_t length)
 		if (strcmp(words[i].variable, variable) == 0 &&
 			strlen(words[i].english) == length &&
 			strncmp(words[i].english, english, length) == 0)
-			return words[i].german;
+			return pg_any_to_server(words[i].german, strlen(words[i].german),
+									PG_UTF8);
 	return NULL;
 }
 
@@ -74,8 +76,9 @@ word_in(const char *locale, const char *variable, const char *value)
 static bool
 turns_direction(const unsigned char *c)
 {
-	return c[0] == 0xe2 && ((c[1] == 0x80 && c[2] >= 0xaa && c[2] <= 0xae) ||
-							(c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9));
+	return GetDatabaseEncoding() == PG_UTF8 && c[0] == 0xe2 &&
+		   ((c[1] == 0x80 && c[2] >= 0xaa && c[2] <= 0xae) ||
+			(c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9));
 }
 
 char *

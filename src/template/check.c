@@ -82,13 +82,52 @@ ends_word(char c)
 	return c == '\0' || strchr(" \t\n<>", c) != NULL;
 }
 
+static bool
+link_ends(const char *after)
+{
+	return ends_word(*after) ||
+		   (strchr(".,;:!?)", *after) != NULL && ends_word(after[1]));
+}
+
 bool
 link_stands_alone(const char *source, const char *tag, const char *after)
 {
-	if (tag > source && strchr(" \t\n<>(", tag[-1]) == NULL)
-		return false;
-	return ends_word(*after) ||
-		   (strchr(".,;:!?)", *after) != NULL && ends_word(after[1]));
+	return (tag == source || strchr(" \t\n<", tag[-1]) != NULL) &&
+		   link_ends(after);
+}
+
+/*
+ * Whether the element tag that ends at end is one that breaks the text, or an
+ * anchor, whose text is no part of what goes before.
+ */
+static bool
+breaks_text(const char *source, const char *end)
+{
+	static const char *const names[] = {
+		"a",  "p",	 "br",	   "td",	"th",	"div",		 "li",
+		"h1", "h2",	 "h3",	   "h4",	"tr",	"hr",		 "ul",
+		"ol", "pre", "center", "table", "body", "blockquote"};
+	const char *begin = end;
+	size_t length;
+
+	while (begin > source && *begin != '<')
+		begin--;
+	begin += begin[1] == '/' ? 2 : 1;
+	length = strcspn(begin, " \t\n/>");
+	for (int i = 0; i < lengthof(names); i++)
+		if (strlen(names[i]) == length &&
+			pg_strncasecmp(begin, names[i], length) == 0)
+			return true;
+	return false;
+}
+
+bool
+link_stands_alone_in_html(const char *source, const char *tag,
+						  const char *after)
+{
+	if (tag > source && tag[-1] == '>')
+		return breaks_text(source, tag - 1) && link_ends(after);
+	return link_stands_alone(source, tag, after);
 }
 
 /*

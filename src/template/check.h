@@ -18,6 +18,10 @@ extern void template_check(const MailDescription *mail, const char *part,
 extern bool link_stands_alone(const char *source, const char *tag,
 							  const char *after);
 
+/* The same in HTML, where an element that breaks the text may go before it. */
+extern bool link_stands_alone_in_html(const char *source, const char *tag,
+									  const char *after);
+
 /* The HTML has only harmless elements, in quotes what belongs there, and loads
  * nothing but the logo; else false, and *problem says why. */
 extern bool html_check(const char *source, bool trusted,

@@ -310,7 +310,7 @@ html_check(const char *source, bool trusted, TemplateProblem *problem)
 			if (s != NULL && tag.sigil == '\0' &&
 				(strcmp(tag.name, "link") == 0 ||
 				 strcmp(tag.name, "base_url") == 0) &&
-				!link_stands_alone(source, at, s))
+				!link_stands_alone_in_html(source, at, s))
 				s = fail(&scanner, at,
 						 "an address has a space or an element on both sides");
 		}

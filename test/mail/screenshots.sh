@@ -2,7 +2,8 @@
 # screenshots.sh DIRECTORY: every kind of mail in every shipped language as
 # HTML, and as Chromium shows it at 640 and 375 pixels, light and dark. Reads a
 # database that has the extension (PGHOST, PGDATABASE ...) and changes nothing;
-# needs Debian's chromium and pngquant.
+# needs Debian's chromium and pngquant. KIND chooses some of the mails by a
+# pattern, BRANDING is the tenant's.
 set -eu
 out=$1
 mkdir -p "$out"
@@ -19,7 +20,7 @@ BEGIN;
 SELECT FROM usermgmt.create_tenant('screenshots', 'Acme GmbH', 'olivia@example.org', 'Olivia Owner') \g /dev/null
 SELECT usermgmt.use_tenant('screenshots') \g /dev/null
 UPDATE usermgmt.tenant SET settings = '{"base_url": "https://app.example.org", "from_email": "mail@example.org", "time_zone": "Europe/Berlin"}',
-	branding = '{"color": "#0f766e"}' WHERE slug = 'screenshots';
+	branding = :'branding' WHERE slug = 'screenshots';
 SELECT format('SELECT html_body FROM usermgmt.preview_email(%L, %L) \g ''%s/%s.%s.html''', kind, locale, :'out', kind, locale)
 FROM usermgmt.email_templates WHERE origin = 'shipped' \g :commands
 \i :commands
@@ -43,7 +44,7 @@ profile=$(mktemp -d)
 commands=$(mktemp)
 trap 'rm -rf "$profile" "$commands"' EXIT
 out=$(cd "$out" && pwd -P)
-mails | psql -X -v out="$out" -v commands="$commands"
+mails | psql -X -v out="$out" -v commands="$commands" -v branding="${BRANDING:-{\"color\": \"#0f766e\"\}}"
 for mail in "$out"/${KIND:-*}.html; do
 	for theme in light dark; do
 		shoot "$mail" 640 $theme 900

@@ -114,7 +114,7 @@ SELECT bag_eq(format('SELECT * FROM pg_temp.actions_of(%L)', statement), actions
 		('a new name of a person', format('UPDATE usermgmt.account SET name = %L WHERE user_id = %L', 'Bob', :'bob'), ARRAY['account.updated']),
 		('a new name of a tenant', format('UPDATE usermgmt.tenant SET name = %L WHERE tenant_id = %L', 'Acme Ltd', :'acme_id'), ARRAY['tenant.updated']),
 		('a pause of mail', 'UPDATE usermgmt.installation SET mail_paused_at = now(), mail_pause_reason = ''test''', ARRAY['installation.updated']),
-		('a template', 'UPDATE usermgmt.email_template SET subject = ''x'' WHERE kind = ''welcome''', ARRAY['email_template.updated']),
+		('a template', 'UPDATE usermgmt.email_template SET subject = ''x'' WHERE kind = ''welcome'' AND locale = ''en''', ARRAY['email_template.updated']),
 		('nothing, when nothing changed', format('UPDATE usermgmt.membership SET role = role WHERE user_id = %L', :'bob'), ARRAY[]::text[])
 	) AS s (what, statement, actions);
 SELECT bag_has(format('SELECT * FROM pg_temp.actions_of(%L)', format('UPDATE usermgmt.tenant SET suspended_at = now() WHERE tenant_id = %L', :'acme_id')),
