@@ -209,6 +209,7 @@ claim_messages(ReturnSetInfo *result, const char *worker, int count)
 						   ARG_TEXT(worker), ARG_BIGINT(hold()));
 	SPITupleTable *rows = SPI_tuptable;
 
+	mail_render_begin();
 	for (uint64 i = 0; i < found; i++)
 	{
 		SpiRow row = {rows->vals[i], rows->tupdesc};

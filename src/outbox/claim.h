@@ -30,6 +30,9 @@ extern void resolve_init(void);
  * kind, subject_id and tenant_id. */
 extern bool mail_is_wanted(SpiRow message);
 
+/* Forgets what the mails before had in common; a claim begins with it. */
+extern void mail_render_begin(void);
+
 /* Renders the message of this row (of the claim statement). */
 extern RenderedMail mail_render(SpiRow message);
 

@@ -36,6 +36,19 @@ SPI_QUERY(find_template,
 		  " AND kind = $2 AND locale = ANY ($3)) AS t",
 		  UUIDOID, TEXTOID, TEXTARRAYOID);
 
+typedef struct MailTemplate
+{
+	const char *kind;
+	const char *locale;
+	char *subject;
+	char *text_body;
+	char *html_body;
+} MailTemplate;
+
+/* What the last mail of this claim was made of. */
+static const MailFrame *last_frame;
+static const MailTemplate *last_template;
+
 /*
  * Ask the room about the subject; its answer is the last statement's row.
  */
@@ -173,6 +186,58 @@ set_subject_variables(VariableList *list, Jsonb *values, const char *locale,
 	}
 }
 
+void
+mail_render_begin(void)
+{
+	last_frame = NULL;
+	last_template = NULL;
+}
+
+/*
+ * The frame of the tenant, read once for mails in a row; NULL when it is gone.
+ */
+static const MailFrame *
+frame_of(const pg_uuid_t *tenant_id)
+{
+	MailFrame *frame;
+
+	if (last_frame != NULL &&
+		memcmp(&last_frame->tenant_id, tenant_id, UUID_LEN) == 0)
+		return last_frame;
+	frame = palloc(sizeof(MailFrame));
+	if (!mail_frame_read(tenant_id, frame))
+		return NULL;
+	last_frame = frame;
+	last_template = NULL;
+	return frame;
+}
+
+/*
+ * The template for the last frame's tenant, found once for mails in a row;
+ * NULL when there is none.
+ */
+static const MailTemplate *
+template_of(const char *kind, const char *locale)
+{
+	MailTemplate *template;
+	SpiRow row;
+
+	if (last_template != NULL && strcmp(last_template->kind, kind) == 0 &&
+		strcmp(last_template->locale, locale) == 0)
+		return last_template;
+	if (!mail_template_find(&last_frame->tenant_id, kind, locale))
+		return NULL;
+	row = spi_row(0);
+	template = palloc(sizeof(MailTemplate));
+	template->kind = kind;
+	template->locale = locale;
+	template->subject = row_text(row, "subject");
+	template->text_body = row_text(row, "text_body");
+	template->html_body = row_text(row, "html_body");
+	last_template = template;
+	return template;
+}
+
 bool
 mail_template_find(const pg_uuid_t *tenant_id, const char *kind,
 				   const char *locale)
@@ -186,29 +251,33 @@ mail_template_find(const pg_uuid_t *tenant_id, const char *kind,
 		   !row_is_null(row, "html_body");
 }
 
+/*
+ * One part of a mail; NULL where an earlier one failed already.
+ */
 static char *
-render_part(SpiRow row, const char *column, const VariableList *variables,
-			TemplatePart part, RenderedMail *mail)
+render_part(const char *source, const char *part, const VariableList *variables,
+			TemplatePart as, RenderedMail *mail)
 {
 	TemplateProblem problem = {0};
 	char *text = NULL;
 
 	if (mail->problem == NULL)
-		text =
-			template_render(row_text(row, column), variables, part, &problem);
+		text = template_render(source, variables, as, &problem);
 	if (problem.message != NULL)
-		mail->problem = psprintf("template: %s: %s", column, problem.message);
+		mail->problem = psprintf("template: %s: %s", part, problem.message);
 	return text;
 }
 
 static void
-render_parts(RenderedMail *mail, const VariableList *variables)
+render_parts(RenderedMail *mail, const MailTemplate *template,
+			 const VariableList *variables)
 {
-	SpiRow row = spi_row(0);
-
-	mail->subject = render_part(row, "subject", variables, PART_HEADER, mail);
-	mail->text_body = render_part(row, "text_body", variables, PART_TEXT, mail);
-	mail->html_body = render_part(row, "html_body", variables, PART_HTML, mail);
+	mail->subject =
+		render_part(template->subject, "subject", variables, PART_HEADER, mail);
+	mail->text_body = render_part(template->text_body, "text_body", variables,
+								  PART_TEXT, mail);
+	mail->html_body = render_part(template->html_body, "html_body", variables,
+								  PART_HTML, mail);
 }
 
 /*
@@ -257,8 +326,9 @@ mail_render(SpiRow message)
 	const MailKind *kind = mail_kind(name);
 	pg_uuid_t tenant_id = row_uuid(message, "tenant_id");
 	pg_uuid_t subject_id = row_uuid(message, "subject_id");
+	const MailFrame *frame;
+	const MailTemplate *template;
 	VariableList variables;
-	MailFrame frame;
 	Jsonb *values;
 	char *locale;
 
@@ -267,18 +337,19 @@ mail_render(SpiRow message)
 		mail.problem = psprintf("there is no mail kind \"%s\"", name);
 		return mail;
 	}
-	mail.unwanted = !mail_frame_read(&tenant_id, &frame) ||
-					is_shut(name, frame.suspended) ||
+	frame = frame_of(&tenant_id);
+	mail.unwanted = frame == NULL || is_shut(name, frame->suspended) ||
 					!ask_room(kind, &subject_id, &tenant_id);
 	if (mail.unwanted)
 		return mail;
-	mail.sender = frame.sender;
-	mail.from_name = text_tame(frame.from_name);
-	variables = message_variables(message, kind, &frame, &values);
-	locale = choose_locale(values, &frame);
-	set_subject_variables(&variables, values, locale, frame.time_zone);
-	if (mail_template_find(&tenant_id, name, locale))
-		render_parts(&mail, &variables);
+	mail.sender = frame->sender;
+	mail.from_name = text_tame(frame->from_name);
+	variables = message_variables(message, kind, frame, &values);
+	locale = choose_locale(values, frame);
+	set_subject_variables(&variables, values, locale, frame->time_zone);
+	template = template_of(name, locale);
+	if (template != NULL)
+		render_parts(&mail, template, &variables);
 	else
 		mail.problem = psprintf("there is no template for \"%s\"", name);
 	return mail;

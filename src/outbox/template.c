@@ -75,29 +75,63 @@ after_section_tag(const Renderer *renderer, const char *tag, const char *s)
 	return begins_line && *s == '\n' ? s + 1 : s;
 }
 
+/*
+ * What a character of a value becomes in this part; NULL: itself.
+ */
+static const char *
+replacement(TemplatePart part, char c)
+{
+	if (part == PART_HEADER)
+		return (unsigned char) c < ' ' || c == 0x7f ? " " : NULL;
+	if (part == PART_TEXT)
+		return NULL;
+	switch (c)
+	{
+		case '&':
+			return "&amp;";
+		case '<':
+			return "&lt;";
+		case '>':
+			return "&gt;";
+		case '"':
+			return "&quot;";
+		case '\'':
+			return "&#39;";
+		case '\n':
+			return "<br>\n";
+		default:
+			return NULL;
+	}
+}
+
 static void
-append(Renderer *renderer, char c)
+append_value(Renderer *renderer, const char *value)
 {
 	StringInfo out = &renderer->out;
 
-	if (renderer->part == PART_HEADER && ((unsigned char) c < ' ' || c == 0x7f))
-		appendStringInfoChar(out, ' ');
-	else if (renderer->part != PART_HTML)
-		appendStringInfoChar(out, c);
-	else if (c == '&')
-		appendStringInfoString(out, "&amp;");
-	else if (c == '<')
-		appendStringInfoString(out, "&lt;");
-	else if (c == '>')
-		appendStringInfoString(out, "&gt;");
-	else if (c == '"')
-		appendStringInfoString(out, "&quot;");
-	else if (c == '\'')
-		appendStringInfoString(out, "&#39;");
-	else if (c == '\n')
-		appendStringInfoString(out, "<br>\n");
-	else
-		appendStringInfoChar(out, c);
+	for (; *value != '\0' && out->len <= MAX_RENDERED; value++)
+	{
+		const char *other = replacement(renderer->part, *value);
+
+		if (other != NULL)
+			appendStringInfoString(out, other);
+		else
+			appendStringInfoCharMacro(out, *value);
+	}
+}
+
+/*
+ * Append what stands before the next tag; where that is, or the end.
+ */
+static const char *
+append_plain(Renderer *renderer, const char *s, bool muted)
+{
+	const char *tag = strstr(s, "{{");
+	size_t length = tag != NULL ? tag - s : strlen(s);
+
+	if (!muted)
+		appendBinaryStringInfo(&renderer->out, s, length);
+	return s + length;
 }
 
 /*
@@ -121,9 +155,7 @@ render(Renderer *renderer, const char *s, const char *section, bool muted,
 			return fail(renderer, s, pstrdup("it becomes too long"));
 		if (strncmp(s, "{{", 2) != 0)
 		{
-			if (!muted)
-				appendStringInfoChar(&renderer->out, *s);
-			s++;
+			s = append_plain(renderer, s, muted);
 			continue;
 		}
 		s = template_read_tag(s, &tag, renderer->problem);
@@ -147,10 +179,8 @@ render(Renderer *renderer, const char *s, const char *section, bool muted,
 			s = render(renderer, s, variable->name,
 					   muted || (*value == '\0') != (tag.sigil == '^'),
 					   depth + 1);
-		else
-			while (!muted && *value != '\0' &&
-				   renderer->out.len <= MAX_RENDERED)
-				append(renderer, *value++);
+		else if (!muted)
+			append_value(renderer, value);
 		if (s == NULL)
 			return NULL;
 	}
