@@ -41,10 +41,15 @@ src/password/common_passwords.inc: src/password/common_passwords.txt src/passwor
 	LC_ALL=C awk -f $(srcdir)/src/password/common_passwords.awk $< > $@
 src/password/common.o: src/password/common_passwords.inc
 
+# The shipped templates of mails, as rows.
+MAIL = $(srcdir)/src/template/mail
+MAILS = $(MAIL)/layout.html $(sort $(wildcard $(MAIL)/*/words)) $(sort $(wildcard $(MAIL)/*/*.mail))
+
 # One file each, in order; \quit keeps psql from running the script directly.
-$(SCRIPT): $(ROOMS:%=src/%/*.sql) Makefile usermgmt.control
+$(SCRIPT): $(ROOMS:%=src/%/*.sql) $(MAILS) src/template/mail.awk Makefile usermgmt.control
 	{ printf '%s\n' '\echo Use "CREATE EXTENSION usermgmt" to load this file. \quit'; \
 	  for room in $(ROOMS); do cat $(srcdir)/src/$$room/$$room.sql || exit 1; done; \
+	  LC_ALL=C awk -f $(srcdir)/src/template/mail.awk $(MAILS) || exit 1; \
 	  cat $(srcdir)/src/core/finish.sql; } > $@
 
 all: relay ## the extension and the relay

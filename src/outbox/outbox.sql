@@ -163,7 +163,7 @@ CREATE VIEW usermgmt.mail_queue AS
 COMMENT ON VIEW usermgmt.mail_queue IS 'Every mail and what has become of it; texts and links exist nowhere.';
 COMMENT ON COLUMN usermgmt.mail_queue.message_id IS 'Id of the mail; also the left part of its Message-ID.';
 COMMENT ON COLUMN usermgmt.mail_queue.tenant_id IS 'The tenant it is sent for; NULL while nobody has looked up whom it is for, or when nobody was found.';
-COMMENT ON COLUMN usermgmt.mail_queue.kind IS 'The kind of mail, email_change, email_change_requested, email_changed, role_changed,such as invitation or password_reset.';
+COMMENT ON COLUMN usermgmt.mail_queue.kind IS 'The kind of mail, such as invitation or password_reset.';
 COMMENT ON COLUMN usermgmt.mail_queue.recipient IS 'The address it goes to.';
 COMMENT ON COLUMN usermgmt.mail_queue.state IS 'queued, claimed, sending, sent, dead or cancelled.';
 COMMENT ON COLUMN usermgmt.mail_queue.delivery IS 'queued, scheduled, sent, deferred, failed, bounced or suppressed; NULL when it was cancelled.';

@@ -309,9 +309,8 @@ SELECT is_empty($$SELECT * FROM attempt WHERE outcome = 'ok' AND kind = 'null' A
 		AND (function, argument) <> ('has_workspace_role', 'workspace_id')$$,
 	'a required argument that is NULL is refused, except where an outcome says so or NULL gives NULL');
 SELECT set_eq($$SELECT function, argument, outcome FROM attempt WHERE outcome <> 'ok' AND kind = 'null' AND optional$$,
-	$$VALUES ('accept_invitation', 'password', 'UM021'), ('remove_user', 'confirm', 'UM050'), ('record_activity', 'kind',('update_profile', 'locale', 'UM001')$$,
-	'an optional argument that is NULL means the default; a new person chooses a password, a removal is confirmed, and activity is somebody''s');
-an operator has no profile');
+	$$VALUES ('accept_invitation', 'password', 'UM021'), ('remove_user', 'confirm', 'UM050'), ('record_activity', 'kind', 'UM001'), ('update_profile', 'locale', 'UM001')$$,
+	'an optional argument that is NULL means the default; a new person chooses a password, a removal is confirmed, an operator has neither activity nor profile');
 SELECT set_eq(
 	$$SELECT function, argument, kind FROM attempt WHERE outcome = 'ok' AND kind <> 'null' AND function <> 'log_in' AND function NOT LIKE 'outbox_%'$$,
 	$$SELECT f, a, 'empty' FROM (VALUES ('create_tenant', 'owner_name'), ('invite_user', 'name'), ('invite_user', 'message'), ('accept_invitation', 'name'),

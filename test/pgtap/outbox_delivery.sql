@@ -81,7 +81,8 @@ CREATE TEMPORARY TABLE cause (why text, kind text, address text, statement text)
 SELECT pg_temp.join('gone@acme.test') AS gone, pg_temp.join('off@acme.test') AS off, pg_temp.join('twice@acme.test') AS twice, pg_temp.join('up@acme.test') AS up, pg_temp.join('inviter@acme.test', 'admin') AS inviter \gset
 SELECT count(*) AS x FROM usermgmt.outbox_claim('test', 1000) \gset
 SELECT pg_temp.invite('revoke@acme.test') AS revoke, pg_temp.invite('decline@acme.test') AS decline, pg_temp.invite('accept@acme.test') AS accept, pg_temp.act('inviter@acme.test', $$SELECT invitation_id FROM usermgmt.invite_user('byleaver@acme.test')$$) AS y,
-	usermgmt.send_password_reset(:'gone'), usermgmt.send_password_reset(:'off'), usermgmt.request_password_reset('twice@acme.test'), usermgmt.change_role(:'up', 'admin') \gset
+	usermgmt.send_password_reset(:'gone'), usermgmt.send_password_reset(:'off'), usermgmt.send_password_reset(:'twice'), usermgmt.change_role(:'up', 'admin') \gset
+UPDATE usermgmt.password_reset SET created_at = created_at - interval '1 hour' WHERE user_id = :'twice';
 INSERT INTO cause VALUES ('revoked', 'invitation', 'revoke@acme.test', format('SELECT usermgmt.revoke_invitation(%L)', :'revoke')),
 	('declined', 'invitation', 'decline@acme.test', format('SELECT usermgmt.decline_invitation(%L)', pg_temp.token_of(:'decline'))),
 	('accepted', 'invitation', 'accept@acme.test', format('SELECT usermgmt.accept_invitation(%L, ''a good long password'')', pg_temp.token_of(:'accept'))),

@@ -20,7 +20,7 @@ END $$;
 
 -- What is shipped (S1.3, S2.26, S3.13).
 SELECT set_eq('SELECT kind, locale FROM shipped',
-	$$SELECT k, l FROM unnest(ARRAY['invitation', 'invitation_reminder', 'welcome', 'password_reset', 'password_changed', 'email_change', 'email_changed',
+	$$SELECT k, l FROM unnest(ARRAY['invitation', 'invitation_reminder', 'welcome', 'password_reset', 'password_changed', 'email_change', 'email_change_requested', 'email_changed',
 		'role_changed', 'deactivated', 'reactivated', 'removed']) AS k, unnest(ARRAY['en', 'de']) AS l$$,
 	'S2.26 every kind of mail has a text in English and in German');
 SELECT is_empty($$SELECT s.kind, s.locale, p.part FROM shipped AS s, unnest(ARRAY['subject', 'text_body', 'html_body']) AS p (part)
