@@ -87,6 +87,12 @@ claim_is_held(void)
 	return holder != 0 && LockHeldByMe(&alive, ExclusiveLock);
 }
 
+int64
+claim_holder(void)
+{
+	return holder;
+}
+
 static void
 set_idle(bool idle)
 {

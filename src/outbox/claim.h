@@ -26,6 +26,9 @@ extern bool claim_is_held(void);
 extern void mail_resolve_requests(TimestampTz now, int count);
 extern void resolve_init(void);
 
+/* This connection's number, which its claims bear; 0 before its first. */
+extern int64 claim_holder(void);
+
 /* Whether the room that a message belongs to still wants it sent; the row has
  * kind, subject_id and tenant_id. */
 extern bool mail_is_wanted(SpiRow message);

@@ -86,7 +86,7 @@ COMMENT ON FUNCTION usermgmt.outbox_claim(text, integer) IS 'Takes at most max_m
 CREATE FUNCTION usermgmt.outbox_sending(message_id uuid, fence bigint) RETURNS boolean
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.outbox_sending(uuid, bigint) IS 'The last look before the final dot: false means cancelled, expired or taken over, do not send.';
+COMMENT ON FUNCTION usermgmt.outbox_sending(uuid, bigint) IS 'The last look before the final dot: false means cancelled, expired, paused or taken over, do not send.';
 
 CREATE FUNCTION usermgmt.outbox_sent(message_id uuid, fence bigint, reply text) RETURNS boolean
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
@@ -101,7 +101,7 @@ COMMENT ON FUNCTION usermgmt.outbox_failed(uuid, bigint, boolean, text) IS 'The 
 CREATE FUNCTION usermgmt.outbox_bounced(message_id_header text, recipient text, status text, detail text) RETURNS boolean
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.outbox_bounced(text, text, text, text) IS 'A sent mail came back (RFC 3464 status); 5.x.x stops further mail to the address. False when no such mail was sent.';
+COMMENT ON FUNCTION usermgmt.outbox_bounced(text, text, text, text) IS 'A sent mail came back (RFC 3464 status): 5.x.x stops further mail to the address, 4.x.x is a delay and only recorded. False when no such mail was sent.';
 
 CREATE FUNCTION usermgmt.outbox_next_due() RETURNS timestamptz
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
@@ -183,11 +183,11 @@ COMMENT ON COLUMN usermgmt.mail_queue.held IS 'Whether it was held back because 
 
 CREATE VIEW usermgmt.outbox_statistics AS
 	SELECT
-		count(*) FILTER (WHERE state = 'queued')::integer AS queued,
-		count(*) FILTER (WHERE state = 'queued' AND due_at <= statement_timestamp())::integer AS due,
-		count(*) FILTER (WHERE state IN ('claimed', 'sending'))::integer AS in_flight,
-		count(*) FILTER (WHERE state = 'dead')::integer AS dead,
-		min(due_at) FILTER (WHERE state = 'queued') AS oldest_due_at,
+		(SELECT count(*) FROM usermgmt.outbox WHERE state = 'queued')::integer AS queued,
+		(SELECT count(*) FROM usermgmt.outbox WHERE state = 'queued' AND due_at <= statement_timestamp())::integer AS due,
+		(SELECT count(*) FROM usermgmt.outbox WHERE state IN ('claimed', 'sending'))::integer AS in_flight,
+		(SELECT count(*) FROM usermgmt.outbox WHERE state = 'dead')::integer AS dead,
+		(SELECT min(due_at) FROM usermgmt.outbox WHERE state = 'queued') AS oldest_due_at,
 		(
 			SELECT coalesce(i.mail_pause_reason,
 				CASE WHEN i.extension_oid <> (SELECT e.oid FROM pg_extension AS e WHERE e.extname = 'usermgmt')
@@ -204,6 +204,7 @@ CREATE VIEW usermgmt.outbox_statistics AS
 		(SELECT max(a.ended_at) FROM usermgmt.outbox_attempt AS a WHERE a.outcome = 'sent') AS last_sent_at
 	FROM usermgmt.outbox
 	WHERE state IN ('queued', 'claimed', 'sending', 'dead');
+COMMENTpaused;
 COMMENT ON VIEW usermgmt.outbox_statistics IS 'How the mail goes: what waits and since when, what failed, and the last error.';
 COMMENT ON COLUMN usermgmt.outbox_statistics.queued IS 'Mails waiting.';
 COMMENT ON COLUMN usermgmt.outbox_statistics.due IS 'Of those, mails that could be sent now.';
@@ -238,6 +239,7 @@ INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('relay', 'function', 'outbox_bounced'),
 	('relay', 'function', 'outbox_next_due'),
 	('relay', 'function', 'run_maintenance'),
+	('relay', 'relation', 'outbox_statistics'),
 	('operator', 'function', 'run_maintenance'),
 	('operator', 'function', 'outbox_pause'),
 	('operator', 'function', 'outbox_resume'),

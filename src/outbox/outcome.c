@@ -44,11 +44,21 @@ SPI_QUERY(begin_sending,
 		  " AND (expires_at IS NULL OR expires_at > $3)",
 		  UUIDOID, INT8OID, TIMESTAMPTZOID);
 SPI_QUERY(lock_claimed,
-		  "SELECT attempts, expires_at, kind, subject_id, tenant_id"
-		  " FROM usermgmt.outbox"
+		  "SELECT attempts, expires_at FROM usermgmt.outbox"
 		  " WHERE message_id = $1 AND fence = $2"
 		  " AND state IN ('claimed', 'sending') FOR UPDATE",
 		  UUIDOID, INT8OID);
+SPI_QUERY(lock_held,
+		  "SELECT kind, subject_id, tenant_id, EXISTS (SELECT"
+		  " FROM usermgmt.installation WHERE mail_paused_at IS NOT NULL)"
+		  " AS paused FROM usermgmt.outbox"
+		  " WHERE message_id = $1 AND fence = $2 AND holder = $3"
+		  " AND state = 'claimed' FOR UPDATE",
+		  UUIDOID, INT8OID, INT8OID);
+SPI_QUERY(hand_back,
+		  "UPDATE usermgmt.outbox SET state = 'queued', due_at = $3,"
+		  " holder = NULL, worker = NULL WHERE message_id = $1 AND fence = $2",
+		  UUIDOID, INT8OID, TIMESTAMPTZOID);
 SPI_QUERY(cancel_claimed,
 		  "UPDATE usermgmt.outbox SET state = 'cancelled', finished_at = $3,"
 		  " reply = 'no longer wanted, or expired' WHERE message_id = $1 AND "
@@ -75,6 +85,10 @@ SPI_QUERY(mark_bounced,
 		  "UPDATE usermgmt.outbox SET bounced_at = $2, bounce_detail = $3"
 		  " WHERE message_id = $1 AND state = 'sent' RETURNING recipient",
 		  UUIDOID, TIMESTAMPTZOID, TEXTOID);
+SPI_QUERY(mark_delayed,
+		  "UPDATE usermgmt.outbox SET bounce_detail = $2"
+		  " WHERE message_id = $1 AND state = 'sent' AND bounced_at IS NULL",
+		  UUIDOID, TEXTOID);
 SPI_QUERY(suppress,
 		  "INSERT INTO usermgmt.address_suppression (address, reason,"
 		  " suppressed_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
@@ -112,16 +126,24 @@ reply_argument(FunctionCallInfo fcinfo, int n)
 }
 
 /*
- * Enter "sending", or cancel a message that has expired or whose reason is
- * gone, by whatever path.
+ * Enter "sending"; or hand the message back while mail is paused; or cancel it
+ * when it has expired or its reason is gone, by whatever path. Only the
+ * connection that claimed it may do so.
  */
 static bool
 last_look(const pg_uuid_t *message_id, int64 fence)
 {
 	SpiArg now = ARG_TIME(GetCurrentTimestamp());
 
-	if (spi_run(lock_claimed, ARG_UUID(*message_id), ARG_BIGINT(fence)) == 0)
+	if (!claim_is_held() ||
+		spi_run(lock_held, ARG_UUID(*message_id), ARG_BIGINT(fence),
+				ARG_BIGINT(claim_holder())) == 0)
 		return false;
+	if (row_bool(spi_row(0), "paused"))
+	{
+		spi_run(hand_back, ARG_UUID(*message_id), ARG_BIGINT(fence), now);
+		return false;
+	}
 	if (mail_is_wanted(spi_row(0)))
 		return spi_run(begin_sending, ARG_UUID(*message_id), ARG_BIGINT(fence),
 					   now) == 1;
@@ -141,7 +163,7 @@ outbox_sending(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(false);
 	SPI_connect();
 	begin_writing(fcinfo);
-	go = claim_is_held() && last_look(&message_id, fence);
+	go = last_look(&message_id, fence);
 	SPI_finish();
 	PG_RETURN_BOOL(go);
 }
@@ -228,18 +250,36 @@ outbox_failed(PG_FUNCTION_ARGS)
 }
 
 /*
- * A permanent bounce (status 5.x.x) stops all further mail to the address.
+ * Record a bounce; a permanent one (status 5.x.x) stops all further mail to the
+ * address.
  */
+static bool
+record_bounce(const pg_uuid_t *message_id, const char *status,
+			  const char *detail)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Address address;
+
+	if (spi_run(mark_bounced, ARG_UUID(*message_id), ARG_TIME(now),
+				ARG_TEXT(detail)) == 0)
+		return false;
+	if (status[0] == '5' &&
+		address_parse(row_text(spi_row(0), "recipient"), &address))
+		spi_run(suppress, ARG_TEXT(address.canonical),
+				ARG_TEXT(psprintf("bounced: %s", status)), ARG_TIME(now));
+	return true;
+}
+
 PG_FUNCTION_INFO_V1(outbox_bounced);
 Datum
 outbox_bounced(PG_FUNCTION_ARGS)
 {
 	char *recipient = PG_ARGISNULL(1) ? "" : reply_argument(fcinfo, 1);
 	char *status = PG_ARGISNULL(2) ? "" : reply_argument(fcinfo, 2);
-	char *detail = reply_argument(fcinfo, 3);
+	char *words = PG_ARGISNULL(3) ? "" : reply_argument(fcinfo, 3);
+	char *detail = psprintf("%s: %s %s", recipient, status, words);
 	char *header;
 	pg_uuid_t message_id;
-	Address address;
 	bool found;
 
 	if (PG_ARGISNULL(0))
@@ -250,15 +290,11 @@ outbox_bounced(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(false);
 	SPI_connect();
 	begin_writing(fcinfo);
-	found = spi_run(mark_bounced, ARG_UUID(message_id),
-					ARG_TIME(GetCurrentTimestamp()),
-					ARG_TEXT(psprintf("%s: %s %s", recipient, status,
-									  detail != NULL ? detail : ""))) == 1;
-	if (found && status[0] == '5' &&
-		address_parse(row_text(spi_row(0), "recipient"), &address))
-		spi_run(suppress, ARG_TEXT(address.canonical),
-				ARG_TEXT(psprintf("bounced: %s", status)),
-				ARG_TIME(GetCurrentTimestamp()));
+	if (status[0] == '4')
+		found =
+			spi_run(mark_delayed, ARG_UUID(message_id), ARG_TEXT(detail)) == 1;
+	else
+		found = record_bounce(&message_id, status, detail);
 	SPI_finish();
 	PG_RETURN_BOOL(found);
 }

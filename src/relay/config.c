@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "config.h"
 
@@ -44,16 +43,25 @@ static const Option options[] = {
 	{"smtp", 0, OPTION_TEXT, FIELD(smtp), "URL", "smtp://HOST[:PORT][/EHLO-NAME] or smtps://..."},
 	{"smtp-user", 0, OPTION_TEXT, FIELD(smtp_user), "NAME", "log in to the mail server as NAME"},
 	{"smtp-password-file", 0, OPTION_TEXT, FIELD(smtp_password_file), "FILE", "its password, in a file only its owner may read"},
+	{"https", 0, OPTION_TEXT, FIELD(https), "URL", "a provider's HTTP API (https://api.resend.com/emails)"},
+	{"https-key-file", 0, OPTION_TEXT, FIELD(https_key_file), "FILE", "its key (default: environment " HTTPS_KEY_VARIABLE ")"},
+	{"transport", 0, OPTION_TEXT, FIELD(transport), "dir:DIR", "write .eml files into DIR instead of sending"},
 	{"tls", 0, OPTION_TEXT, FIELD(tls), "MODE", "required (default), opportunistic or none"},
 	{"ca-file", 0, OPTION_TEXT, FIELD(ca_file), "FILE", "trust these authorities, not the system's"},
-	{"transport", 0, OPTION_TEXT, FIELD(transport), "dir:DIR", "write .eml files into DIR instead of sending"},
+	{"bounce-address", 0, OPTION_TEXT, FIELD(bounce_address), "ADDRESS", "bounces go to NAME+ID@DOMAIN of this address"},
+	{"connections", 0, OPTION_NUMBER, FIELD(connections), "N", "mails sent at the same time (default: 4)"},
 	{"worker", 0, OPTION_TEXT, FIELD(worker), "NAME", "unique name of this relay (default: HOST:PID)"},
 	{"batch", 0, OPTION_NUMBER, FIELD(batch), "N", "messages claimed at a time (default: 20)"},
 	{"poll-interval", 0, OPTION_SECONDS, FIELD(poll_ms), "S", "look at least this often (default: 5)"},
 	{"timeout", 0, OPTION_SECONDS, FIELD(timeout_ms), "S", "one whole transfer (default: 120)"},
 	{"connect-timeout", 0, OPTION_SECONDS, FIELD(connect_timeout_ms), "S", "connect, TLS and login (default: 10)"},
 	{"stall-timeout", 0, OPTION_SECONDS, FIELD(stall_timeout_ms), "S", "a transfer without progress (default: 60)"},
+	{"metrics", 0, OPTION_TEXT, FIELD(metrics), "FILE", "write figures for Prometheus (NAME.prom)"},
 	{"once", 0, OPTION_FLAG, FIELD(once), NULL, "send what is due, then exit"},
+	{"dry-run", 0, OPTION_FLAG, FIELD(dry_run), NULL, "show what is due and leave it as it is"},
+	{"bounce", 0, OPTION_FLAG, FIELD(bounce), NULL, "read a delivery report from standard input"},
+	{"bounce-recipient", 0, OPTION_TEXT, FIELD(bounce_recipient), "ADDRESS", "where that report was sent to"},
+	{"print-config", 0, OPTION_FLAG, FIELD(print_config), NULL, "show each option's value, then exit"},
 	{"verbose", 'v', OPTION_FLAG, FIELD(verbose), NULL, "log every step"},
 	{"version", 0, OPTION_VERSION, 0, NULL, "print the version"},
 	{"help", 0, OPTION_HELP, 0, NULL, "print this text"},
@@ -62,8 +70,7 @@ static const Option options[] = {
 
 #define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
 
-/* Says what is wrong with the call. */
-static int
+int
 wrong_call(const char *what, const char *detail)
 {
 	fprintf(stderr, "usermgmt-relay: %s%s%s\n", what, detail ? ": " : "",
@@ -207,55 +214,55 @@ read_arguments(Config *config, int argc, char **argv)
 	return -1;
 }
 
-/* Refuses what does not fit together, above all anything that would leak. */
-static int
-check(Config *config)
+/* A connection string may hold a password; where it begins nobody can tell. */
+static void
+print_text(const Option *option, const char *value)
 {
-	if (strcmp(config->tls, "required") == 0)
-		config->tls_mode = TLS_REQUIRED;
-	else if (strcmp(config->tls, "opportunistic") == 0)
-		config->tls_mode = TLS_OPPORTUNISTIC;
-	else if (strcmp(config->tls, "none") == 0)
-		config->tls_mode = TLS_NONE;
-	else
-		return wrong_call("--tls is required, opportunistic or none",
-						  config->tls);
+	bool secret = option->field == FIELD(database) && value &&
+				  (strstr(value, "pass") || strstr(value, "PASS") ||
+				   strchr(value, '@') || strchr(value, '%'));
 
-	if (!config->smtp == !config->transport)
-		return wrong_call("give either --smtp or --transport", NULL);
-	if (config->transport)
+	printf("%s = %s\n", option->name, secret ? "***" : value ? value : "");
+}
+
+void
+config_print(const Config *config)
+{
+	for (size_t i = 0; i < OPTION_COUNT; i++)
 	{
-		if (strncmp(config->transport, "dir:", 4) != 0 || !config->transport[4])
-			return wrong_call("--transport is dir:DIR", config->transport);
-		config->directory = config->transport + 4;
-		return -1;
-	}
+		const Option *option = &options[i];
+		const void *field = (const char *) config + option->field;
 
-	if (strncmp(config->smtp, "smtp://", 7) != 0 &&
-		strncmp(config->smtp, "smtps://", 8) != 0)
-		return wrong_call("--smtp begins with smtp:// or smtps://", NULL);
-	if (strchr(config->smtp, '@'))
-		return wrong_call("the user belongs into --smtp-user, the password "
-						  "into --smtp-password-file",
-						  NULL);
-	if (!config->smtp_user != !config->smtp_password_file)
-		return wrong_call("--smtp-user and --smtp-password-file go together",
-						  NULL);
-	if (config->smtp_user && config->tls_mode == TLS_OPPORTUNISTIC &&
-		strncmp(config->smtp, "smtp://", 7) == 0)
-		return wrong_call("a password needs --tls=required, since a server "
-						  "could refuse TLS to see it",
-						  NULL);
-	return -1;
+		switch (option->kind)
+		{
+			case OPTION_TEXT:
+				print_text(option, *(const char *const *) field);
+				break;
+			case OPTION_NUMBER:
+				printf("%s = %d\n", option->name, *(const int *) field);
+				break;
+			case OPTION_SECONDS:
+				printf("%s = %g\n", option->name,
+					   *(const int *) field / 1000.0);
+				break;
+			case OPTION_FLAG:
+				printf("%s = %s\n", option->name,
+					   *(const bool *) field ? "1" : "0");
+				break;
+			case OPTION_VERSION:
+			case OPTION_HELP:
+				break;
+		}
+	}
 }
 
 int
 config_read(Config *config, int argc, char **argv)
 {
-	char host[64] = "localhost";
 	int code;
 
 	*config = (Config){.tls = "required",
+					   .connections = 4,
 					   .batch = 20,
 					   .poll_ms = 5000,
 					   .timeout_ms = 120000,
@@ -266,16 +273,6 @@ config_read(Config *config, int argc, char **argv)
 	if (code < 0)
 		code = read_arguments(config, argc, argv);
 	if (code < 0)
-		code = check(config);
-	if (code >= 0)
-		return code;
-
-	gethostname(host, sizeof(host) - 1);
-	if (!config->worker)
-		snprintf(config->worker_name, sizeof(config->worker_name), "%s:%ld",
-				 host, (long) getpid());
-	else if (snprintf(config->worker_name, sizeof(config->worker_name), "%s",
-					  config->worker) >= (int) sizeof(config->worker_name))
-		return wrong_call("this --worker name is too long", NULL);
-	return -1;
+		code = config_check(config);
+	return code;
 }

@@ -8,6 +8,11 @@
 #define EXIT_WRONG_CALL 100
 #define EXIT_SYSTEM_FAILED 111
 
+/* Where the provider's key is, unless a file holds it. */
+#define HTTPS_KEY_VARIABLE "RESEND_API_KEY"
+
+#define WORKER_SIZE 128
+
 typedef enum TlsMode
 {
 	TLS_REQUIRED,
@@ -22,21 +27,30 @@ typedef struct Config
 	const char *smtp;
 	const char *smtp_user;
 	const char *smtp_password_file;
+	const char *https;
+	const char *https_key_file;
 	const char *tls;
 	const char *ca_file;
 	const char *transport;
+	const char *bounce_address;
 	const char *worker;
+	const char *metrics;
+	int connections;
 	int batch;
 	int poll_ms;
 	int timeout_ms;
 	int connect_timeout_ms;
 	int stall_timeout_ms;
 	bool once;
+	bool dry_run;
+	bool print_config;
+	bool bounce;
+	const char *bounce_recipient;
 	bool verbose;
 
-	TlsMode tls_mode;	   /* read from tls */
-	const char *directory; /* read from transport; NULL: SMTP */
-	char worker_name[128]; /* host:pid unless worker is given */
+	TlsMode tls_mode;			   /* read from tls */
+	const char *directory;		   /* read from transport; NULL: a server */
+	char worker_name[WORKER_SIZE]; /* host:pid unless worker is given */
 } Config;
 
 /*
@@ -45,5 +59,15 @@ typedef struct Config
  * why.
  */
 int config_read(Config *config, int argc, char **argv);
+
+/* Refuses what does not fit together, above all anything that would leak;
+ * as config_read(). */
+int config_check(Config *config);
+
+/* Says on standard error what is wrong with the call; the exit code. */
+int wrong_call(const char *what, const char *detail);
+
+/* Writes every option and its value to standard output. */
+void config_print(const Config *config);
 
 #endif

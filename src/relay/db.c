@@ -1,57 +1,18 @@
 /*
  * db.c
- *		The relay's side of the queue: six statements and a wait.
+ *		The connection to the database.
  *
  * A notification is a hint and never trusted; the claim that follows decides.
  */
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "backoff.h"
 #include "db.h"
 #include "log.h"
-#include "stop.h"
 
 #define ANSWER_MS 20000
-
-typedef enum Statement
-{
-	STATEMENT_CLAIM,
-	STATEMENT_SENDING,
-	STATEMENT_SENT,
-	STATEMENT_FAILED,
-	STATEMENT_NEXT_DUE,
-	STATEMENT_MAINTENANCE,
-	STATEMENT_COUNT
-} Statement;
-
-static const struct
-{
-	const char *name;
-	int arguments;
-	const char *sql;
-} statements[STATEMENT_COUNT] = {
-	[STATEMENT_CLAIM] = {"outbox_claim", 2,
-						 "SELECT message_id, fence, kind, attempt, sender,"
-						 " headers->>'from_name' AS from_name,"
-						 " recipient, headers->>'to_name' AS to_name,"
-						 " headers->>'reply_to' AS reply_to,"
-						 " subject, text_body, html_body, message_id_header"
-						 " FROM usermgmt.outbox_claim($1, $2)"},
-	[STATEMENT_SENDING] = {"outbox_sending", 2,
-						   "SELECT usermgmt.outbox_sending($1, $2)"},
-	[STATEMENT_SENT] = {"outbox_sent", 3,
-						"SELECT usermgmt.outbox_sent($1, $2, $3)"},
-	[STATEMENT_FAILED] = {"outbox_failed", 4,
-						  "SELECT usermgmt.outbox_failed($1, $2, $3, $4)"},
-	[STATEMENT_NEXT_DUE] = {"outbox_next_due", 0,
-							"SELECT ceil(1000 * extract(epoch FROM"
-							" usermgmt.outbox_next_due()"
-							" - clock_timestamp()))::float8"},
-	[STATEMENT_MAINTENANCE] = {"run_maintenance", 0,
-							   "SELECT usermgmt.run_maintenance()"},
-};
 
 /* Says what went wrong and gives the connection up. */
 static void
@@ -113,29 +74,24 @@ receive(Db *db, const char *what)
 	return NULL;
 }
 
-/* Runs a prepared statement. */
-static PGresult *
-run(Db *db, Statement statement, const char *const *arguments)
+PGresult *
+db_run(Db *db, const Statement *statement, const char *const *arguments)
 {
-	const char *name = statements[statement].name;
-
 	if (!db->connection)
 		return NULL;
-	if (!PQsendQueryPrepared(db->connection, name,
-							 statements[statement].arguments, arguments, NULL,
-							 NULL, 0))
+	if (!PQsendQueryPrepared(db->connection, statement->name,
+							 statement->arguments, arguments, NULL, NULL, 0))
 	{
-		give_up(db, name, PQerrorMessage(db->connection));
+		give_up(db, statement->name, PQerrorMessage(db->connection));
 		return NULL;
 	}
-	return receive(db, name);
+	return receive(db, statement->name);
 }
 
-/* Runs a statement that answers yes or no. */
-static DbAnswer
-ask(Db *db, Statement statement, const char *const *arguments)
+DbAnswer
+db_ask(Db *db, const Statement *statement, const char *const *arguments)
 {
-	PGresult *result = run(db, statement, arguments);
+	PGresult *result = db_run(db, statement, arguments);
 	DbAnswer answer;
 
 	if (!result)
@@ -146,20 +102,55 @@ ask(Db *db, Statement statement, const char *const *arguments)
 	return answer;
 }
 
-/* The outcome of a command that gives no rows. */
-static bool
+/* Ends the sending of a command; its result, or NULL on trouble. */
+static PGresult *
 finish(Db *db, const char *what, int was_sent)
 {
-	PGresult *result;
+	if (was_sent)
+		return receive(db, what);
+	give_up(db, what, PQerrorMessage(db->connection));
+	return NULL;
+}
 
-	if (!was_sent)
-	{
-		give_up(db, what, PQerrorMessage(db->connection));
-		return false;
-	}
-	result = receive(db, what);
+bool
+db_command(Db *db, const char *command)
+{
+	PGresult *result =
+		finish(db, command, PQsendQuery(db->connection, command));
+
 	PQclear(result);
 	return result != NULL;
+}
+
+/* The extension speaks our language when all but the last part of its version
+ * is ours: a release that changes the functions changes those. */
+static bool
+check_version(Db *db)
+{
+	static const char query[] = "SELECT extversion FROM pg_catalog.pg_extension"
+								" WHERE extname = 'usermgmt'";
+	PGresult *result = finish(db, query, PQsendQuery(db->connection, query));
+	const char *ours = USERMGMT_VERSION;
+	const char *dot = strrchr(ours, '.');
+	size_t length = dot ? (size_t) (dot - ours) + 1 : 0;
+	bool known;
+
+	if (!result)
+		return false;
+	known = PQntuples(result) == 1;
+	if (known && strncmp(PQgetvalue(result, 0, 0), ours, length) == 0)
+	{
+		PQclear(result);
+		return true;
+	}
+	log_event(LOG_LEVEL_ERROR,
+			  known ? "the extension usermgmt is version %s, and this relay is "
+					  "version %s: nothing is claimed"
+					: "database %s has no extension usermgmt (version %s)",
+			  known ? PQgetvalue(result, 0, 0) : PQdb(db->connection), ours);
+	PQclear(result);
+	db_close(db);
+	return false;
 }
 
 /* Makes a fresh connection ready. */
@@ -178,14 +169,21 @@ prepare(Db *db)
 		"LISTEN usermgmt_outbox",
 	};
 
+	if (!check_version(db))
+		return false;
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (!finish(db, commands[i], PQsendQuery(db->connection, commands[i])))
+		if (!db_command(db, commands[i]))
 			return false;
-	for (int i = 0; i < STATEMENT_COUNT; i++)
-		if (!finish(db, statements[i].name,
-					PQsendPrepare(db->connection, statements[i].name,
-								  statements[i].sql, 0, NULL)))
+	for (const Statement *one = db->statements; one->name; one++)
+	{
+		PGresult *result =
+			finish(db, one->name,
+				   PQsendPrepare(db->connection, one->name, one->sql, 0, NULL));
+
+		if (!result)
 			return false;
+		PQclear(result);
+	}
 	return true;
 }
 
@@ -225,6 +223,7 @@ db_connect(Db *db)
 	PQsetErrorVerbosity(db->connection, PQERRORS_TERSE);
 	if (!prepare(db))
 		return false;
+	db->generation++;
 	log_event(LOG_LEVEL_INFO, "connected to database %s as %s",
 			  PQdb(db->connection), PQuser(db->connection));
 	return true;
@@ -237,109 +236,21 @@ db_close(Db *db)
 	db->connection = NULL;
 }
 
-PGresult *
-db_claim(Db *db, int max_messages)
-{
-	char most[16];
-	const char *arguments[] = {db->worker, most};
-
-	snprintf(most, sizeof(most), "%d", max_messages);
-	return run(db, STATEMENT_CLAIM, arguments);
-}
-
-/* A column by name; NULL when it is null. */
-static const char *
-column(const PGresult *result, int row, const char *name)
-{
-	int number = PQfnumber(result, name);
-
-	return PQgetisnull(result, row, number) ? NULL
-											: PQgetvalue(result, row, number);
-}
-
-void
-db_message(const PGresult *claimed, int row, Message *message)
-{
-	*message =
-		(Message){.id = column(claimed, row, "message_id"),
-				  .fence = column(claimed, row, "fence"),
-				  .kind = column(claimed, row, "kind"),
-				  .attempt = column(claimed, row, "attempt"),
-				  .sender = column(claimed, row, "sender"),
-				  .from_name = column(claimed, row, "from_name"),
-				  .recipient = column(claimed, row, "recipient"),
-				  .to_name = column(claimed, row, "to_name"),
-				  .reply_to = column(claimed, row, "reply_to"),
-				  .subject = column(claimed, row, "subject"),
-				  .text = column(claimed, row, "text_body"),
-				  .html = column(claimed, row, "html_body"),
-				  .message_id = column(claimed, row, "message_id_header")};
-}
-
 DbAnswer
-db_sending(Db *db, const char *id, const char *fence)
+db_listen(Db *db)
 {
-	const char *arguments[] = {id, fence};
-
-	return ask(db, STATEMENT_SENDING, arguments);
-}
-
-DbAnswer
-db_sent(Db *db, const char *id, const char *fence, const char *reply)
-{
-	const char *arguments[] = {id, fence, reply};
-
-	return ask(db, STATEMENT_SENT, arguments);
-}
-
-DbAnswer
-db_failed(Db *db, const char *id, const char *fence, const char *permanent,
-		  const char *reply)
-{
-	const char *arguments[] = {id, fence, permanent, reply};
-
-	return ask(db, STATEMENT_FAILED, arguments);
-}
-
-int
-db_next_due(Db *db, int limit)
-{
-	PGresult *result = run(db, STATEMENT_NEXT_DUE, NULL);
-	double wait = limit;
-
-	if (!result)
-		return -1;
-	if (PQntuples(result) == 1 && !PQgetisnull(result, 0, 0))
-		wait = atof(PQgetvalue(result, 0, 0));
-	PQclear(result);
-	if (wait < 0)
-		return 0;
-	return wait < limit ? (int) wait : limit;
-}
-
-bool
-db_maintain(Db *db)
-{
-	PGresult *result = run(db, STATEMENT_MAINTENANCE, NULL);
-
-	PQclear(result);
-	return result != NULL;
-}
-
-void
-db_wait(Db *db, int milliseconds)
-{
-	struct pollfd waits[] = {{.fd = PQsocket(db->connection), .events = POLLIN},
-							 {.fd = stop_fd(), .events = POLLIN}};
+	DbAnswer answer = DB_NO;
 	PGnotify *notification;
 
-	/* One may have come with the answer to the last query. */
-	notification = PQnotifies(db->connection);
-	if (notification)
-		PQfreemem(notification);
-	else
-		poll(waits, 2, milliseconds);
-	PQconsumeInput(db->connection);
+	if (!PQconsumeInput(db->connection))
+	{
+		give_up(db, "connection lost", PQerrorMessage(db->connection));
+		return DB_TROUBLE;
+	}
 	while ((notification = PQnotifies(db->connection)))
+	{
 		PQfreemem(notification);
+		answer = DB_YES;
+	}
+	return answer;
 }

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "directory.h"
-#include "log.h"
 
 typedef struct Directory
 {
@@ -29,9 +28,13 @@ static bool
 write_file(int directory, const char *name, const Letter *letter)
 {
 	size_t done = 0;
-	int file =
-		openat(directory, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	bool written;
+	int file;
+
+	/* One that a crash left; whatever is there, nothing is written through. */
+	unlinkat(directory, name, 0);
+	file = openat(directory, name,
+				  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (file < 0)
 		return false;
@@ -49,8 +52,8 @@ write_file(int directory, const char *name, const Letter *letter)
 }
 
 static void
-directory_send(Transport *self, const Letter *letter, const Fence *fence,
-			   Delivery *delivery)
+directory_start(Transport *self, const Letter *letter, const Fence *fence,
+				Delivery *delivery)
 {
 	Directory *directory = (Directory *) self;
 	char temporary[80];
@@ -85,9 +88,9 @@ directory_send(Transport *self, const Letter *letter, const Fence *fence,
 		delivery_set(delivery, OUTCOME_SENT, "written to %s", name);
 }
 
-/* There is no connection to let go of. */
+/* Every letter is finished at once, and there is no connection. */
 static void
-directory_disconnect(Transport *self)
+directory_nothing(Transport *self)
 {
 	(void) self;
 }
@@ -97,29 +100,41 @@ directory_close(Transport *self)
 {
 	Directory *directory = (Directory *) self;
 
-	close(directory->fd);
+	if (directory->fd >= 0)
+		close(directory->fd);
 	free(directory);
 }
 
-Transport *
-directory_transport(const char *path)
+const char *
+directory_problem(const Config *config)
 {
-	Directory *directory;
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	static char reason[300];
+	int fd = open(config->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0)
+	if (fd >= 0 && faccessat(fd, ".", W_OK, AT_EACCESS) == 0)
 	{
-		log_event(LOG_LEVEL_ERROR, "cannot open directory %s: %s", path,
-				  strerror(errno));
+		close(fd);
 		return NULL;
 	}
-	directory = calloc(1, sizeof(*directory));
+	snprintf(reason, sizeof(reason), "cannot write to directory %.200s: %s",
+			 config->directory, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return reason;
+}
+
+Transport *
+directory_transport(const Config *config)
+{
+	Directory *directory = calloc(1, sizeof(*directory));
+
 	if (!directory)
 		abort();
-	directory->transport.send = directory_send;
-	directory->transport.disconnect = directory_disconnect;
+	directory->transport.start = directory_start;
+	directory->transport.proceed = directory_nothing;
+	directory->transport.disconnect = directory_nothing;
 	directory->transport.close = directory_close;
-	directory->fd = fd;
-	directory->path = path;
+	directory->path = config->directory;
+	directory->fd = open(config->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return &directory->transport;
 }

@@ -150,7 +150,7 @@ find_problem(const Message *message, Letter *letter, Checked *checked,
 	return message->text || message->html ? NULL : "is missing";
 }
 
-bool
+Rendered
 message_render(const Message *message, Letter *letter, char *reason,
 			   size_t reason_size)
 {
@@ -164,8 +164,10 @@ message_render(const Message *message, Letter *letter, char *reason,
 	if (problem)
 	{
 		snprintf(reason, reason_size, "not sent: the %s %s", what, problem);
-		return false;
+		return strcmp(what, "sender") == 0 ? RENDER_SENDER_REFUSED
+										   : RENDER_REFUSED;
 	}
+	memcpy(letter->envelope, letter->from, sizeof(letter->envelope));
 
 	out = open_memstream(&letter->bytes, &letter->length);
 	if (!out)
@@ -183,7 +185,16 @@ message_render(const Message *message, Letter *letter, char *reason,
 	put_bodies(out, message);
 	if (fclose(out) != 0)
 		abort();
-	return true;
+	return RENDERED;
+}
+
+void
+letter_return_to(Letter *letter, const char *bounce_address)
+{
+	const char *at = strrchr(bounce_address, '@');
+
+	snprintf(letter->envelope, sizeof(letter->envelope), "%.*s+%.60s%s",
+			 (int) (at - bounce_address), bounce_address, letter->id, at);
 }
 
 void

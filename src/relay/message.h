@@ -29,17 +29,29 @@ typedef struct Letter
 {
 	const char *id;
 	char from[ADDRESS_SIZE];
+	char envelope[ADDRESS_SIZE]; /* the sender that bounces go back to */
 	char to[ADDRESS_SIZE];
 	char *bytes;
 	size_t length;
 } Letter;
 
+typedef enum Rendered
+{
+	RENDERED,
+	RENDER_REFUSED,		  /* the message can never be sent */
+	RENDER_SENDER_REFUSED /* nothing can be sent from this address */
+} Rendered;
+
 /*
- * Builds the letter; the caller frees it with letter_free().  False when the
- * message can never be sent, with the reason written.
+ * Builds the letter, which the caller frees with letter_free() in any case, or
+ * writes the reason why there is none.
  */
-bool message_render(const Message *message, Letter *letter, char *reason,
-					size_t reason_size);
+Rendered message_render(const Message *message, Letter *letter, char *reason,
+						size_t reason_size);
+
+/* Bounces go to name+<message id>@domain instead of the sender; the address
+ * has been checked by address_to_ascii() and is short enough. */
+void letter_return_to(Letter *letter, const char *bounce_address);
 
 /* Wipes and frees the bytes: they hold a link. */
 void letter_free(Letter *letter);

@@ -1,306 +1,364 @@
 /*
  * relay.c
- *		Claim, send, report, wait.
+ *		Claim, send, report, wait: the loop.
  *
- * No transaction is open while a letter is on the wire.  What the server said
- * is reported at once; if the database is gone just then, that one outcome is
- * kept and reported after reconnecting, and the fence decides whether it still
- * counts.  All other claimed messages go back by themselves, since a claim
- * lives no longer than its connection.
+ * Everything happens in one thread; only the database is waited for.  Each
+ * lane holds one message at most, so a slow recipient holds up its own lane.
+ * What was claimed and not begun goes back by itself if the connection to the
+ * database is lost, since a claim lives no longer than that.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backoff.h"
-#include "db.h"
+#include "claims.h"
+#include "lane.h"
 #include "log.h"
+#include "metrics.h"
 #include "relay.h"
+#include "service.h"
 #include "stop.h"
 
-#define IDLE_CONNECTION_MS 30000
 #define MAINTENANCE_MS 60000
-#define LONGEST_HURRY_MS 256
-
-/* What to tell the database about one message. */
-typedef struct Report
-{
-	char id[40];
-	char fence[24];
-	Outcome outcome;
-	char reply[REPLY_SIZE];
-} Report;
+#define METRICS_MS 4000
+#define LONGEST_SLEEP_MS 20000
 
 typedef struct Relay
 {
 	const Config *config;
-	Transport *transport;
 	Db db;
+	Lane *lanes;
+	struct pollfd *fds; /* of stop, database and lanes */
+
+	Claims claims;
 	Backoff database_trouble;
-	Backoff pause;
-	bool paused;	   /* the last letter met a fault of the whole relay */
-	Report unreported; /* its id is empty when there is none */
-	int64_t last_send; /* 0 when no connection is kept */
-	int hurry_ms;	   /* how long to wait if something is due already */
-	int64_t next_maintenance;
+	int64_t connect_at;
+	bool failed; /* the database was lost, or could not be reached */
+
+	Pause pause;
+	int64_t maintain_at;
+	int64_t metrics_at;
+	Figures figures;
 } Relay;
 
-/* Tells the database what became of a message. */
-static DbAnswer
-report(Relay *relay, const Report *report)
+static int
+count_lanes(const Relay *relay, LaneState state)
 {
-	switch (report->outcome)
-	{
-		case OUTCOME_SENT:
-			return db_sent(&relay->db, report->id, report->fence,
-						   report->reply);
-		case OUTCOME_LATER:
-			return db_failed(&relay->db, report->id, report->fence, "false",
-							 report->reply);
-		case OUTCOME_NEVER:
-			return db_failed(&relay->db, report->id, report->fence, "true",
-							 report->reply);
-		case OUTCOME_PAUSE:
-			return db_failed(&relay->db, report->id, report->fence, NULL,
-							 report->reply);
-		case OUTCOME_CANCELLED:
-			return DB_YES;
-		case OUTCOME_ABANDONED:
-			break;
-	}
-	return DB_TROUBLE;
+	int count = 0;
+
+	for (int i = 0; i < relay->config->connections; i++)
+		count += relay->lanes[i].state == state;
+	return count;
 }
 
-/*
- * Reports the outcome that a lost connection had kept back.  Nothing is
- * claimed before that, or a report that keeps failing would send the same
- * message over and over.
- */
-static bool
-report_kept(Relay *relay)
+static Lane *
+idle_lane(const Relay *relay)
 {
-	DbAnswer answer;
-
-	if (!*relay->unreported.id)
-		return true;
-	answer = report(relay, &relay->unreported);
-	if (answer == DB_TROUBLE)
-		return false;
-	log_event(LOG_LEVEL_INFO, "message=%s kept outcome reported: %s",
-			  relay->unreported.id,
-			  answer == DB_YES ? "accepted" : "somebody else took over");
-	relay->unreported.id[0] = '\0';
-	return true;
+	for (int i = 0; i < relay->config->connections; i++)
+		if (relay->lanes[i].state == LANE_IDLE)
+			return &relay->lanes[i];
+	return NULL;
 }
 
-/* What the fence needs to know. */
-typedef struct Look
-{
-	Db *db;
-	const Message *message;
-} Look;
-
-static FenceAnswer
-ask_fence(void *context)
-{
-	const Look *look = context;
-
-	switch (db_sending(look->db, look->message->id, look->message->fence))
-	{
-		case DB_YES:
-			return FENCE_GO;
-		case DB_NO:
-			return FENCE_CANCELLED;
-		case DB_TROUBLE:
-			break;
-	}
-	return FENCE_LOST;
-}
-
-/* Sends one message, or finds that it never can be. */
+/* Looks whether the database was lost, and when to try again. */
 static void
-send_message(Relay *relay, const Message *message, Delivery *delivery)
+watch_database(Relay *relay)
 {
-	Look look = {.db = &relay->db, .message = message};
-	Fence fence = {.ask = ask_fence, .context = &look};
-	Letter letter;
-	char reason[REPLY_SIZE];
-
-	if (!message_render(message, &letter, reason, sizeof(reason)))
-	{
-		delivery_set(delivery, OUTCOME_NEVER, "%s", reason);
+	if (relay->db.connection || relay->connect_at)
 		return;
-	}
-	relay->transport->send(relay->transport, &letter, &fence, delivery);
-	letter_free(&letter);
-	relay->last_send = monotonic_ms();
-	relay->paused = delivery->outcome == OUTCOME_PAUSE;
-	if (!relay->paused)
-		backoff_reset(&relay->pause);
+	relay->failed = true;
+	relay->connect_at = monotonic_ms() + backoff_next(&relay->database_trouble);
+	claims_drop(&relay->claims);
 }
 
-/* Tells the database about one message; false when the database is gone. */
-static bool
-settle(Relay *relay, const Message *message, const Delivery *delivery)
+static void
+connect_database(Relay *relay)
 {
-	static const char *const names[] = {
-		[OUTCOME_SENT] = "sent",		   [OUTCOME_LATER] = "later",
-		[OUTCOME_NEVER] = "never",		   [OUTCOME_PAUSE] = "handed back",
-		[OUTCOME_CANCELLED] = "cancelled", [OUTCOME_ABANDONED] = "abandoned"};
-	Report now = {.outcome = delivery->outcome};
-	DbAnswer answer;
-
-	snprintf(now.id, sizeof(now.id), "%s", message->id);
-	snprintf(now.fence, sizeof(now.fence), "%s", message->fence);
-	memcpy(now.reply, delivery->reply, sizeof(now.reply));
-	log_event(now.outcome == OUTCOME_PAUSE ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
-			  "message=%s kind=%s attempt=%s to=%s outcome=%s reply=\"%s\"",
-			  message->id, message->kind, message->attempt, message->recipient,
-			  names[now.outcome], now.reply);
-
-	answer = report(relay, &now);
-	if (answer == DB_NO)
-		log_event(LOG_LEVEL_WARNING, "message=%s somebody else took over",
-				  message->id);
-	if (answer == DB_TROUBLE && now.outcome != OUTCOME_PAUSE &&
-		now.outcome != OUTCOME_ABANDONED)
-		relay->unreported = now;
-	return answer != DB_TROUBLE;
+	if (relay->db.connection || monotonic_ms() < relay->connect_at)
+		return;
+	relay->connect_at = 0;
+	if (db_connect(&relay->db))
+		relay->claims.again_at = 0;
+	watch_database(relay);
 }
 
-/* Sends all that was claimed, or hands back what cannot be sent now. */
-static bool
-deliver(Relay *relay, const PGresult *claimed)
+/* Gives back what was claimed and not begun; it pays no attempt. */
+static void
+hand_back(Relay *relay, const char *why)
 {
-	Delivery delivery = {.outcome = OUTCOME_SENT};
+	int count = claims_hand_back(&relay->claims, why);
 
-	for (int row = 0; row < PQntuples(claimed); row++)
-	{
-		Message message;
-
-		db_message(claimed, row, &message);
-		if (stop_requested())
-			delivery_set(&delivery, OUTCOME_PAUSE, "the relay stops");
-		else if (delivery.outcome != OUTCOME_PAUSE)
-			send_message(relay, &message, &delivery);
-		if (!settle(relay, &message, &delivery))
-			return false;
-	}
-	if (delivery.outcome == OUTCOME_PAUSE && !stop_requested())
-	{
-		int wait = backoff_next(&relay->pause);
-
-		log_event(LOG_LEVEL_ERROR, "paused for %.1f s, nothing can be sent: %s",
-				  wait / 1000.0, delivery.reply);
-		if (!relay->config->once)
-			stop_wait(wait);
-	}
-	return true;
+	relay->figures.outcomes[OUTCOME_PAUSE] += (unsigned long) count;
 }
 
-/* Waits until something is due or the mail connection has been idle enough. */
+/* Tells the database what became of a lane's message; true when it knows. */
 static bool
-wait_for_mail(Relay *relay)
+tell(Relay *relay, Lane *lane)
 {
-	int limit = relay->config->poll_ms;
-	int due;
+	DbAnswer answer = lane_tell(lane);
 
-	if (relay->last_send)
+	if (answer != DB_TROUBLE)
+		backoff_reset(&relay->database_trouble);
+	return lane->state == LANE_IDLE;
+}
+
+/* What follows from an outcome for the relay, then the database is told. */
+static void
+settle(Relay *relay, Lane *lane)
+{
+	Outcome outcome = lane->delivery.outcome;
+
+	if (lane->state != LANE_TELLING)
+		return;
+	figures_count(&relay->figures, outcome);
+	if (outcome == OUTCOME_PAUSE || outcome == OUTCOME_SENDER)
+		pause_begin(&relay->pause,
+					outcome == OUTCOME_SENDER ? lane->sender : NULL,
+					&lane->delivery);
+	else if (lane->tried && outcome != OUTCOME_CANCELLED &&
+			 outcome != OUTCOME_ABANDONED)
+		pause_end(&relay->pause, lane->sender);
+	tell(relay, lane);
+	if (outcome == OUTCOME_PAUSE)
+		hand_back(relay, lane->delivery.reply);
+}
+
+/* Reports outcomes that a lost connection had kept back: nothing is claimed
+ * before that, or a message would be sent again by another lane. */
+static bool
+tell_kept(Relay *relay)
+{
+	bool all = relay->db.connection != NULL;
+
+	for (int i = 0; all && i < relay->config->connections; i++)
+		if (relay->lanes[i].state == LANE_TELLING)
+			all = tell(relay, &relay->lanes[i]);
+	return all;
+}
+
+/* Nothing is to be begun now: a whole pause, or a single probe ending it. */
+static bool
+is_held_up(const Relay *relay)
+{
+	if (stop_requested() || !relay->db.connection)
+		return true;
+	if (relay->config->once)
+		return relay->failed || relay->claims.drained ||
+			   pause_is_on(&relay->pause);
+	return pause_of_all(&relay->pause) &&
+		   (monotonic_ms() < pause_until(&relay->pause) ||
+			count_lanes(relay, LANE_SENDING) > 0);
+}
+
+/* Gives every idle lane a message. */
+static void
+feed(Relay *relay)
+{
+	Message message;
+	Lane *lane;
+
+	while (!is_held_up(relay) && (lane = idle_lane(relay)) &&
+		   claims_next(&relay->claims, &message))
 	{
-		int64_t idle = monotonic_ms() - relay->last_send;
-
-		if (idle >= IDLE_CONNECTION_MS)
-		{
-			relay->transport->disconnect(relay->transport);
-			relay->last_send = 0;
-		}
-		else if (IDLE_CONNECTION_MS - idle < limit)
-			limit = (int) (IDLE_CONNECTION_MS - idle);
+		lane_start(lane, relay->config, &message);
+		settle(relay, lane);
 	}
-
-	due = db_next_due(&relay->db, limit);
-	if (due < 0)
-		return false;
-
-	/* Due, and yet nothing was claimed: look again at once, then less often. */
-	if (due > 0)
-		relay->hurry_ms = 0;
-	else
-	{
-		due = relay->hurry_ms;
-		relay->hurry_ms = due == 0 ? 1 : due * 2;
-		if (relay->hurry_ms > LONGEST_HURRY_MS)
-			relay->hurry_ms = LONGEST_HURRY_MS;
-	}
-	db_wait(&relay->db, due);
-	return true;
 }
 
 /* Once in a while the server does what time makes necessary. */
-static bool
+static void
 maintain(Relay *relay)
 {
-	if (relay->config->once || stop_requested() ||
-		monotonic_ms() < relay->next_maintenance)
-		return true;
-	relay->next_maintenance = monotonic_ms() + MAINTENANCE_MS;
-	return db_maintain(&relay->db);
+	int64_t now = monotonic_ms();
+
+	if (!relay->config->once && !stop_requested() && relay->db.connection &&
+		now >= relay->maintain_at)
+	{
+		relay->maintain_at = now + MAINTENANCE_MS;
+		queue_maintain(&relay->db);
+	}
+	if (relay->config->metrics && now >= relay->metrics_at)
+	{
+		relay->metrics_at = now + METRICS_MS;
+		metrics_write(relay->config->metrics, &relay->figures, &relay->db,
+					  &relay->pause);
+	}
 }
 
-/*
- * One round: claim and send, or wait.  False on database trouble; done is set
- * when the queue was empty.
- */
-static bool
-one_round(Relay *relay, bool *done)
+/* SIGHUP: new connections, which read passwords anew, and no more waiting. */
+static void
+reload(Relay *relay)
 {
-	PGresult *claimed;
-	bool healthy;
+	log_event(LOG_LEVEL_INFO, "reloading");
+	for (int i = 0; i < relay->config->connections; i++)
+		relay->lanes[i].renew = true;
+	pause_shorten(&relay->pause);
+	relay->claims.again_at = 0;
+	if (relay->connect_at)
+		relay->connect_at = monotonic_ms();
+}
 
-	if (!relay->db.connection && !db_connect(&relay->db))
-		return false;
-	if (!report_kept(relay))
-		return false;
-	claimed = db_claim(&relay->db, relay->paused ? 1 : relay->config->batch);
-	if (!claimed)
-		return false;
-	backoff_reset(&relay->database_trouble);
+static void
+sooner(int64_t *until, int64_t moment)
+{
+	if (moment < *until)
+		*until = moment;
+}
 
-	*done = PQntuples(claimed) == 0;
-	if (!*done)
-		relay->hurry_ms = 0;
-	healthy = deliver(relay, claimed) && maintain(relay);
-	if (*done && healthy && !relay->config->once)
-		healthy = wait_for_mail(relay);
-	PQclear(claimed);
-	return healthy;
+/* The moment at which something is to be done even if nothing happens. */
+static int64_t
+next_moment(const Relay *relay)
+{
+	int64_t until = monotonic_ms() + LONGEST_SLEEP_MS;
+
+	for (int i = 0; i < relay->config->connections; i++)
+	{
+		const Lane *lane = &relay->lanes[i];
+
+		if (lane->state == LANE_SENDING && lane->transport->wait.until >= 0)
+			sooner(&until, lane->transport->wait.until);
+	}
+	if (!relay->db.connection)
+		sooner(&until, relay->connect_at);
+	else if (!stop_requested() && idle_lane(relay))
+	{
+		bool all = pause_of_all(&relay->pause);
+
+		if (!all)
+			sooner(&until, relay->claims.again_at);
+		else if (count_lanes(relay, LANE_SENDING) == 0)
+			sooner(&until, pause_until(&relay->pause) > relay->claims.again_at
+							   ? pause_until(&relay->pause)
+							   : relay->claims.again_at);
+		sooner(&until, relay->maintain_at);
+	}
+	if (relay->config->metrics)
+		sooner(&until, relay->metrics_at);
+	return until;
+}
+
+/* Waits, then lets the lanes go on that have something to do. */
+static void
+wait_and_proceed(Relay *relay)
+{
+	int lanes = relay->config->connections;
+	struct pollfd *fds = relay->fds;
+	int64_t left = next_moment(relay) - monotonic_ms();
+
+	fds[0] = (struct pollfd){.fd = stop_requested() ? -1 : stop_fd(),
+							 .events = POLLIN};
+	fds[1] = (struct pollfd){.fd = -1, .events = POLLIN};
+	if (relay->db.connection)
+		fds[1].fd = PQsocket(relay->db.connection);
+	for (int i = 0; i < lanes; i++)
+		for (int n = 0; n < WAIT_SOCKETS; n++)
+			fds[2 + i * WAIT_SOCKETS + n] =
+				relay->lanes[i].state == LANE_SENDING
+					? relay->lanes[i].transport->wait.fds[n]
+					: (struct pollfd){.fd = -1};
+	poll(fds, (nfds_t) (2 + lanes * WAIT_SOCKETS), left > 0 ? (int) left : 0);
+
+	for (int i = 0; i < lanes; i++)
+	{
+		Lane *lane = &relay->lanes[i];
+
+		if (lane->state == LANE_SENDING)
+		{
+			memcpy(lane->transport->wait.fds, &fds[2 + i * WAIT_SOCKETS],
+				   sizeof(lane->transport->wait.fds));
+			lane_proceed(lane);
+			settle(relay, lane);
+		}
+		lane_rest(lane, monotonic_ms());
+	}
+	if (relay->db.connection && db_listen(&relay->db) == DB_YES)
+		relay->claims.again_at = 0;
+}
+
+/* There is nothing more to do for this program. */
+static bool
+is_over(const Relay *relay)
+{
+	bool ending =
+		stop_requested() ||
+		(relay->config->once && (relay->failed || relay->claims.drained ||
+								 pause_is_on(&relay->pause)));
+
+	return ending && count_lanes(relay, LANE_SENDING) == 0 &&
+		   (count_lanes(relay, LANE_TELLING) == 0 || !relay->db.connection);
+}
+
+static void
+open_lanes(Relay *relay, Transport *(*make)(const Config *) )
+{
+	size_t count = (size_t) relay->config->connections;
+
+	relay->lanes = calloc(count, sizeof(Lane));
+	relay->fds = calloc(2 + count * WAIT_SOCKETS, sizeof(struct pollfd));
+	if (!relay->lanes || !relay->fds)
+		abort();
+	for (size_t i = 0; i < count; i++)
+	{
+		relay->lanes[i].transport = make(relay->config);
+		relay->lanes[i].db = &relay->db;
+	}
+}
+
+static void
+close_lanes(Relay *relay)
+{
+	for (int i = 0; i < relay->config->connections; i++)
+	{
+		Lane *lane = &relay->lanes[i];
+
+		if (lane->state == LANE_TELLING)
+			log_event(LOG_LEVEL_WARNING,
+					  "message=%s its outcome is not reported", lane->id);
+		lane->transport->close(lane->transport);
+	}
+	free(relay->lanes);
+	free(relay->fds);
 }
 
 int
-relay_run(const Config *config, Transport *transport)
+relay_run(const Config *config, Transport *(*make)(const Config *) )
 {
 	Relay relay = {
 		.config = config,
-		.transport = transport,
-		.db = {.conninfo = config->database, .worker = config->worker_name},
+		.db = {.conninfo = config->database, .statements = queue_statements},
 		.database_trouble = {.first_ms = 250, .cap_ms = 10000},
-		.pause = {.first_ms = 1000, .cap_ms = 60000}};
-	int code = -1;
+		.pause = pause_none(),
+		.claims = {.config = config}};
 
-	while (code < 0 && !stop_requested())
+	relay.claims.db = &relay.db;
+	relay.claims.pause = &relay.pause;
+	relay.claims.trouble = &relay.database_trouble;
+	open_lanes(&relay, make);
+	service_ready();
+	while (!is_over(&relay))
 	{
-		bool done = false;
-		bool healthy = one_round(&relay, &done);
-
-		if (config->once && (!healthy || relay.paused))
-			code = EXIT_SYSTEM_FAILED;
-		else if (config->once && done)
-			code = EXIT_STOPPED;
-		else if (!healthy)
-			stop_wait(backoff_next(&relay.database_trouble));
+		if (reload_requested())
+			reload(&relay);
+		connect_database(&relay);
+		if (stop_requested() || (config->once && pause_is_on(&relay.pause)))
+			hand_back(&relay, "the relay stops");
+		if (tell_kept(&relay))
+			feed(&relay);
+		maintain(&relay);
+		watch_database(&relay);
+		service_alive(relay.db.connection, pause_reason(&relay.pause));
+		if (!is_over(&relay))
+			wait_and_proceed(&relay);
+		watch_database(&relay);
 	}
-	if (*relay.unreported.id)
-		log_event(LOG_LEVEL_WARNING, "message=%s its outcome is not reported",
-				  relay.unreported.id);
+	service_stopping();
+	if (config->metrics)
+		metrics_write(config->metrics, &relay.figures, &relay.db, &relay.pause);
+	close_lanes(&relay);
+	claims_drop(&relay.claims);
 	db_close(&relay.db);
-	return code < 0 ? EXIT_STOPPED : code;
+	return config->once && (relay.failed || pause_is_on(&relay.pause))
+			   ? EXIT_SYSTEM_FAILED
+			   : EXIT_STOPPED;
 }

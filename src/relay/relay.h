@@ -4,7 +4,10 @@
 #include "config.h"
 #include "transport.h"
 
-/* Sends mail until asked to stop; gives the program's exit code. */
-int relay_run(const Config *config, Transport *transport);
+/*
+ * Sends mail until asked to stop, or until nothing is due with --once, over
+ * as many transports as there are connections; the exit code.
+ */
+int relay_run(const Config *config, Transport *(*make)(const Config *) );
 
 #endif

@@ -2,51 +2,23 @@
  * server.c
  *		The mail server: where it is, who we are to it, how long it may take.
  */
-#include <errno.h>
-#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "secret.h"
 #include "server.h"
-
-#define PASSWORD_SIZE 1024
-
-/* Reads the password into secret; gives NULL, or why it is refused. */
-static const char *
-read_password(const char *path, char *secret)
-{
-	struct stat status;
-	ssize_t length;
-	int file = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (file < 0)
-		return strerror(errno);
-	if (fstat(file, &status) < 0 || !S_ISREG(status.st_mode) ||
-		(status.st_mode & (S_IRWXG | S_IRWXO)))
-	{
-		close(file);
-		return "it must be a file that only its owner may read (mode 0600)";
-	}
-	length = read(file, secret, PASSWORD_SIZE - 1);
-	close(file);
-	if (length <= 0 || length == PASSWORD_SIZE - 1)
-		return "it is empty or too long";
-	secret[length] = '\0';
-	secret[strcspn(secret, "\r\n")] = '\0';
-	return NULL;
-}
 
 /* Gives the login to libcurl; our copy of the password is wiped at once. */
 static bool
 set_login(CURL *curl, const Config *config, Delivery *delivery)
 {
-	char secret[PASSWORD_SIZE];
+	char secret[SECRET_SIZE];
 	const char *problem;
 
 	if (!config->smtp_user)
 		return true;
-	problem = read_password(config->smtp_password_file, secret);
+	problem = secret_read(config->smtp_password_file, secret);
 	if (problem)
 		delivery_set(delivery, OUTCOME_PAUSE, "password file %s: %s",
 					 config->smtp_password_file, problem);
@@ -54,6 +26,36 @@ set_login(CURL *curl, const Config *config, Delivery *delivery)
 	{
 		curl_easy_setopt(curl, CURLOPT_USERNAME, config->smtp_user);
 		curl_easy_setopt(curl, CURLOPT_PASSWORD, secret);
+	}
+	explicit_bzero(secret, sizeof(secret));
+	return !problem;
+}
+
+/* Gives the provider's key to libcurl, which sends it to this host alone. */
+static bool
+set_key(CURL *curl, const Config *config, Delivery *delivery)
+{
+	char secret[SECRET_SIZE];
+	const char *key = getenv(HTTPS_KEY_VARIABLE);
+	const char *problem = NULL;
+
+	if (config->https_key_file)
+	{
+		problem = secret_read(config->https_key_file, secret);
+		key = secret;
+	}
+	else if (!key || !*key)
+		problem = "the environment has no " HTTPS_KEY_VARIABLE;
+	for (const char *c = key; !problem && *c; c++)
+		if (*c <= ' ' || *c > '~')
+			problem = "it has a character that no key has";
+
+	if (problem)
+		delivery_set(delivery, OUTCOME_PAUSE, "provider's key: %s", problem);
+	else
+	{
+		curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+		curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, key);
 	}
 	explicit_bzero(secret, sizeof(secret));
 	return !problem;
@@ -76,14 +78,16 @@ set_limits(CURL *curl, const Config *config)
 
 /* Sets where to go and how to be sure of it; false when libcurl cannot. */
 static bool
-set_server(CURL *curl, const Config *config)
+set_server(CURL *curl, const Config *config, const char *url,
+		   const char *protocols)
 {
 	static const long use_ssl[] = {[TLS_REQUIRED] = CURLUSESSL_ALL,
 								   [TLS_OPPORTUNISTIC] = CURLUSESSL_TRY,
 								   [TLS_NONE] = CURLUSESSL_NONE};
 
-	if (curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "smtp,smtps") ||
-		curl_easy_setopt(curl, CURLOPT_URL, config->smtp) ||
+	set_limits(curl, config);
+	if (curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, protocols) ||
+		curl_easy_setopt(curl, CURLOPT_URL, url) ||
 		curl_easy_setopt(curl, CURLOPT_PROXY, "") ||
 		curl_easy_setopt(curl, CURLOPT_USE_SSL, use_ssl[config->tls_mode]) ||
 		curl_easy_setopt(curl, CURLOPT_SSLVERSION,
@@ -93,15 +97,41 @@ set_server(CURL *curl, const Config *config)
 		   !curl_easy_setopt(curl, CURLOPT_CAINFO, config->ca_file);
 }
 
-bool
-server_configure(CURL *curl, const Config *config, Delivery *delivery)
+static bool
+cannot(Delivery *delivery)
 {
-	set_limits(curl, config);
-	if (!set_server(curl, config))
-	{
-		delivery_set(delivery, OUTCOME_PAUSE,
-					 "this libcurl cannot use the address or the TLS options");
-		return false;
-	}
-	return set_login(curl, config, delivery);
+	delivery_set(delivery, OUTCOME_PAUSE,
+				 "this libcurl cannot use the address or the TLS options");
+	return false;
+}
+
+bool
+server_configure_smtp(CURL *curl, const Config *config, Delivery *delivery)
+{
+	return set_server(curl, config, config->smtp, "smtp,smtps")
+			   ? set_login(curl, config, delivery)
+			   : cannot(delivery);
+}
+
+bool
+server_configure_https(CURL *curl, const Config *config, Delivery *delivery)
+{
+	return set_server(curl, config, config->https, "https")
+			   ? set_key(curl, config, delivery)
+			   : cannot(delivery);
+}
+
+const char *
+server_problem(const Config *config)
+{
+	static Delivery delivery;
+	CURL *curl = curl_easy_init();
+	bool works;
+
+	if (!curl)
+		abort();
+	works = config->https ? server_configure_https(curl, config, &delivery)
+						  : server_configure_smtp(curl, config, &delivery);
+	curl_easy_cleanup(curl);
+	return works ? NULL : delivery.reply;
 }

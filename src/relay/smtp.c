@@ -12,18 +12,14 @@
  * the connection without the final dot, and the server has accepted nothing.
  */
 #include <ctype.h>
-#include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "log.h"
 #include "server.h"
 #include "smtp.h"
+#include "wire.h"
 
 #define LETTERS_PER_CONNECTION 100
-#define SOCKETS_MAX 4 /* more than one while libcurl tries addresses */
 
 typedef enum Step
 {
@@ -62,14 +58,13 @@ typedef struct Smtp
 {
 	Transport transport;
 	const Config *config;
-	CURL *curl; /* NULL: no connection */
-	int letters;
-	char curl_error[CURL_ERROR_SIZE];
-	curl_socket_t sockets[SOCKETS_MAX]; /* that libcurl holds; -1 is none */
+	Wire wire;
 
 	/* the transfer in progress */
 	const Letter *letter;
 	const Fence *fence;
+	Delivery *delivery;
+	struct curl_slist *recipient;
 	size_t delivered;
 	FenceAnswer answer;
 	Step step;
@@ -87,43 +82,6 @@ begin_step(Smtp *smtp, Step step)
 	smtp->code = 0;
 }
 
-/* Replaces one socket by another, -1 being none. */
-static void
-replace_socket(Smtp *smtp, curl_socket_t old, curl_socket_t new)
-{
-	for (int i = 0; i < SOCKETS_MAX; i++)
-		if (smtp->sockets[i] == old)
-		{
-			smtp->sockets[i] = new;
-			return;
-		}
-}
-
-static int
-on_open(void *context, curl_socket_t fd, curlsocktype purpose)
-{
-	(void) purpose;
-	replace_socket(context, -1, fd);
-	return CURL_SOCKOPT_OK;
-}
-
-static int
-on_close(void *context, curl_socket_t fd)
-{
-	replace_socket(context, fd, -1);
-	return close(fd);
-}
-
-/* Reads no more: libcurl says QUIT after every refusal, and a server that does
- * not answer it would hold up all other mail. */
-static void
-stop_reading(Smtp *smtp)
-{
-	for (int i = 0; i < SOCKETS_MAX; i++)
-		if (smtp->sockets[i] != -1)
-			shutdown(smtp->sockets[i], SHUT_RD);
-}
-
 /* Watches the commands leave. */
 static int
 on_debug(CURL *curl, curl_infotype type, char *data, size_t size, void *context)
@@ -136,7 +94,7 @@ on_debug(CURL *curl, curl_infotype type, char *data, size_t size, void *context)
 	if (size >= 4 && strncmp(data, "QUIT", 4) == 0)
 	{
 		smtp->quitting = true;
-		stop_reading(smtp);
+		wire_stop_reading(&smtp->wire);
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (size >= 4 && strncmp(data, commands[i].verb, 4) == 0)
@@ -144,7 +102,8 @@ on_debug(CURL *curl, curl_infotype type, char *data, size_t size, void *context)
 	return 0;
 }
 
-/* Keeps the last line of the reply to the present step. */
+/* Keeps the last line of the reply to the present step; a line that others must
+ * follow ("250-") says nothing yet. */
 static size_t
 on_reply(char *line, size_t size, size_t count, void *context)
 {
@@ -152,7 +111,7 @@ on_reply(char *line, size_t size, size_t count, void *context)
 	size_t length = size * count;
 	size_t keep = length < REPLY_SIZE ? length : REPLY_SIZE - 1;
 
-	if (smtp->quitting || length < 3 ||
+	if (smtp->quitting || length < 4 ||
 		(line[0] != '2' && line[0] != '4' && line[0] != '5') ||
 		!isdigit((unsigned char) line[1]) || !isdigit((unsigned char) line[2]))
 		return length;
@@ -162,7 +121,7 @@ on_reply(char *line, size_t size, size_t count, void *context)
 	for (size_t i = 0; i < keep; i++)
 		smtp->reply[i] = line[i] ? line[i] : '?';
 	smtp->reply[keep] = '\0';
-	smtp->code = atoi(smtp->reply);
+	smtp->code = line[3] == '-' ? 0 : atoi(smtp->reply);
 	return length;
 }
 
@@ -193,83 +152,66 @@ on_read(char *buffer, size_t size, size_t count, void *context)
 
 /* Makes the handle that all transfers of one connection share. */
 static bool
-open_handle(Smtp *smtp, Delivery *delivery)
+open_wire(Smtp *smtp, Delivery *delivery)
 {
-	CURL *curl = curl_easy_init();
+	CURL *curl;
 
-	if (!curl)
-		abort();
-	if (server_configure(curl, smtp->config, delivery))
+	wire_open(&smtp->wire, &smtp->transport.wait);
+	curl = smtp->wire.curl;
+	if (!server_configure_smtp(curl, smtp->config, delivery))
 	{
-		curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, on_open);
-		curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, smtp);
-		curl_easy_setopt(curl, CURLOPT_CLOSESOCKETFUNCTION, on_close);
-		curl_easy_setopt(curl, CURLOPT_CLOSESOCKETDATA, smtp);
-		curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
-		curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_read);
-		curl_easy_setopt(curl, CURLOPT_READDATA, smtp);
-		curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_reply);
-		curl_easy_setopt(curl, CURLOPT_HEADERDATA, smtp);
-		curl_easy_setopt(curl, CURLOPT_DEBUGFUNCTION, on_debug);
-		curl_easy_setopt(curl, CURLOPT_DEBUGDATA, smtp);
-		curl_easy_setopt(curl, CURLOPT_VERBOSE, 1L);
-		curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, smtp->curl_error);
-		smtp->curl = curl;
-		smtp->letters = 0;
-		return true;
+		wire_close(&smtp->wire);
+		return false;
 	}
-	curl_easy_cleanup(curl);
-	return false;
+	curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+	curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_read);
+	curl_easy_setopt(curl, CURLOPT_READDATA, smtp);
+	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_reply);
+	curl_easy_setopt(curl, CURLOPT_HEADERDATA, smtp);
+	curl_easy_setopt(curl, CURLOPT_DEBUGFUNCTION, on_debug);
+	curl_easy_setopt(curl, CURLOPT_DEBUGDATA, smtp);
+	curl_easy_setopt(curl, CURLOPT_VERBOSE, 1L);
+	return true;
 }
 
-/* Says QUIT without waiting for the answer, which nobody needs. */
 static void
 smtp_disconnect(Transport *self)
 {
-	Smtp *smtp = (Smtp *) self;
-	curl_socket_t socket = CURL_SOCKET_BAD;
-
-	if (!smtp->curl)
-		return;
-	curl_easy_getinfo(smtp->curl, CURLINFO_ACTIVESOCKET, &socket);
-	if (socket != CURL_SOCKET_BAD)
-		shutdown(socket, SHUT_RD);
-	curl_easy_cleanup(smtp->curl);
-	smtp->curl = NULL;
+	wire_close(&((Smtp *) self)->wire);
 }
 
-/* Runs one transfer. */
-static CURLcode
-transfer(Smtp *smtp, const Letter *letter, const Fence *fence)
+/* Begins the transfer, over a kept connection if there is one. */
+static bool
+begin_transfer(Smtp *smtp)
 {
-	struct curl_slist *recipient = curl_slist_append(NULL, letter->to);
-	CURLcode result;
-
-	if (!recipient)
-		abort();
-	smtp->letter = letter;
-	smtp->fence = fence;
+	if (!smtp->wire.multi && !open_wire(smtp, smtp->delivery))
+		return false;
 	smtp->delivered = 0;
 	smtp->answer = FENCE_GO;
-	smtp->curl_error[0] = '\0';
 	begin_step(smtp, STEP_CONNECT);
+	smtp->recipient = curl_slist_append(NULL, smtp->letter->to);
+	if (!smtp->recipient)
+		abort();
+	curl_easy_setopt(smtp->wire.curl, CURLOPT_MAIL_FROM,
+					 smtp->letter->envelope);
+	curl_easy_setopt(smtp->wire.curl, CURLOPT_MAIL_RCPT, smtp->recipient);
+	wire_start(&smtp->wire);
+	return true;
+}
 
-	curl_easy_setopt(smtp->curl, CURLOPT_MAIL_FROM, letter->from);
-	curl_easy_setopt(smtp->curl, CURLOPT_MAIL_RCPT, recipient);
-	result = curl_easy_perform(smtp->curl);
-	curl_easy_setopt(smtp->curl, CURLOPT_MAIL_RCPT, NULL);
-	curl_slist_free_all(recipient);
-	return result;
+static void
+end_transfer(Smtp *smtp)
+{
+	curl_easy_setopt(smtp->wire.curl, CURLOPT_MAIL_RCPT, NULL);
+	curl_slist_free_all(smtp->recipient);
+	smtp->recipient = NULL;
 }
 
 /* A reused connection had died of old age before the server read anything. */
 static bool
 died_idle(const Smtp *smtp, CURLcode result)
 {
-	long connects = 1;
-
-	curl_easy_getinfo(smtp->curl, CURLINFO_NUM_CONNECTS, &connects);
-	return connects == 0 && result != CURLE_OK &&
+	return wire_was_reused(&smtp->wire) && result != CURLE_OK &&
 		   result != CURLE_OPERATION_TIMEDOUT && smtp->step <= STEP_MAIL &&
 		   (smtp->code == 0 || smtp->code == 421);
 }
@@ -283,13 +225,21 @@ is_relay_fault(const Smtp *smtp)
 									   smtp->code == 535 || smtp->code == 538));
 }
 
+/* The server does not want this sender, whoever the letter goes to. */
+static bool
+is_sender_fault(const Smtp *smtp)
+{
+	return smtp->step == STEP_MAIL && smtp->code / 100 == 5 &&
+		   smtp->code != 552;
+}
+
 /* Turns what happened into an outcome. */
 static void
 judge(const Smtp *smtp, CURLcode result, Delivery *delivery)
 {
 	const char *step = step_names[smtp->step];
 	const char *words =
-		*smtp->curl_error ? smtp->curl_error : curl_easy_strerror(result);
+		*smtp->wire.error ? smtp->wire.error : curl_easy_strerror(result);
 	int class = smtp->code / 100;
 
 	if (smtp->answer == FENCE_CANCELLED)
@@ -301,6 +251,9 @@ judge(const Smtp *smtp, CURLcode result, Delivery *delivery)
 	else if (is_relay_fault(smtp))
 		delivery_set(delivery, OUTCOME_PAUSE, "%s: %s", step,
 					 class >= 4 ? smtp->reply : words);
+	else if (is_sender_fault(smtp))
+		delivery_set(delivery, OUTCOME_SENDER, "%.480s (%s)", smtp->reply,
+					 step);
 	else if (class >= 4)
 		delivery_set(delivery, class == 5 ? OUTCOME_NEVER : OUTCOME_LATER,
 					 "%.480s (%s)", smtp->reply, step);
@@ -314,28 +267,41 @@ judge(const Smtp *smtp, CURLcode result, Delivery *delivery)
 }
 
 static void
-smtp_send(Transport *self, const Letter *letter, const Fence *fence,
-		  Delivery *delivery)
+smtp_proceed(Transport *self)
 {
 	Smtp *smtp = (Smtp *) self;
 	CURLcode result;
 
-	if (!smtp->curl && !open_handle(smtp, delivery))
+	if (!wire_proceed(&smtp->wire, &result))
 		return;
-	result = transfer(smtp, letter, fence);
+	end_transfer(smtp);
 	if (died_idle(smtp, result))
 	{
 		smtp_disconnect(self);
-		if (!open_handle(smtp, delivery))
-			return;
-		result = transfer(smtp, letter, fence);
+		self->busy = begin_transfer(smtp);
+		return;
 	}
-	judge(smtp, result, delivery);
+	judge(smtp, result, smtp->delivery);
 
 	/* A new handle reads the password anew, so a mended file is noticed. */
-	if (delivery->outcome == OUTCOME_PAUSE ||
-		++smtp->letters >= LETTERS_PER_CONNECTION)
+	if (smtp->delivery->outcome == OUTCOME_PAUSE ||
+		smtp->wire.letters >= LETTERS_PER_CONNECTION)
 		smtp_disconnect(self);
+	self->busy = false;
+}
+
+static void
+smtp_start(Transport *self, const Letter *letter, const Fence *fence,
+		   Delivery *delivery)
+{
+	Smtp *smtp = (Smtp *) self;
+
+	smtp->letter = letter;
+	smtp->fence = fence;
+	smtp->delivery = delivery;
+	self->busy = begin_transfer(smtp);
+	if (self->busy)
+		smtp_proceed(self);
 }
 
 static void
@@ -343,28 +309,19 @@ smtp_close(Transport *self)
 {
 	smtp_disconnect(self);
 	free(self);
-	curl_global_cleanup();
 }
 
 Transport *
 smtp_transport(const Config *config)
 {
 	Smtp *smtp = calloc(1, sizeof(*smtp));
-	Delivery delivery;
 
-	if (!smtp || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	if (!smtp)
 		abort();
-	smtp->transport.send = smtp_send;
+	smtp->transport.start = smtp_start;
+	smtp->transport.proceed = smtp_proceed;
 	smtp->transport.disconnect = smtp_disconnect;
 	smtp->transport.close = smtp_close;
 	smtp->config = config;
-	for (int i = 0; i < SOCKETS_MAX; i++)
-		smtp->sockets[i] = -1;
-	if (!open_handle(smtp, &delivery))
-	{
-		log_event(LOG_LEVEL_ERROR, "%s", delivery.reply);
-		smtp_close(&smtp->transport);
-		return NULL;
-	}
 	return &smtp->transport;
 }

@@ -5,9 +5,8 @@
 #include "transport.h"
 
 /*
- * A transport that hands letters to one mail server over a reused connection.
- * The config must stay valid.  NULL and a line in the log when it cannot work
- * at all, for example because others may read the password file.
+ * A transport that hands letters to one mail server over a connection that is
+ * kept. The config must stay valid.
  */
 Transport *smtp_transport(const Config *config);
 

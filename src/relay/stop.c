@@ -1,9 +1,8 @@
 /*
  * stop.c
- *		Being asked to stop.
+ *		Being asked to stop, or to begin anew.
  */
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 
 static int stop_pipe[2] = {-1, -1};
 static volatile sig_atomic_t stopping;
+static volatile sig_atomic_t reloading;
 
 /* Wakes the waits, and lets the next signal end the process at once. */
 static void
@@ -25,13 +25,25 @@ on_stop_signal(int number)
 		return; /* the pipe is full: it wakes the waits already */
 }
 
+static void
+on_reload_signal(int number)
+{
+	(void) number;
+	reloading = 1;
+	if (write(stop_pipe[1], "", 1) < 0)
+		return;
+}
+
 bool
 stop_watch(void)
 {
 	struct sigaction action = {.sa_handler = on_stop_signal,
 							   .sa_flags = SA_RESTART};
+	struct sigaction reload = {.sa_handler = on_reload_signal,
+							   .sa_flags = SA_RESTART};
 
 	if (pipe(stop_pipe) < 0 || fcntl(stop_pipe[1], F_SETFL, O_NONBLOCK) < 0 ||
+		fcntl(stop_pipe[0], F_SETFL, O_NONBLOCK) < 0 ||
 		fcntl(stop_pipe[0], F_SETFD, FD_CLOEXEC) < 0 ||
 		fcntl(stop_pipe[1], F_SETFD, FD_CLOEXEC) < 0)
 		return false;
@@ -39,6 +51,8 @@ stop_watch(void)
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
+	sigemptyset(&reload.sa_mask);
+	sigaction(SIGHUP, &reload, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	return true;
 }
@@ -55,10 +69,15 @@ stop_fd(void)
 	return stop_pipe[0];
 }
 
-void
-stop_wait(int milliseconds)
+bool
+reload_requested(void)
 {
-	struct pollfd wait = {.fd = stop_pipe[0], .events = POLLIN};
+	char bytes[64];
 
-	poll(&wait, 1, milliseconds);
+	if (!reloading)
+		return false;
+	reloading = 0;
+	while (read(stop_pipe[0], bytes, sizeof(bytes)) > 0)
+		continue;
+	return true;
 }

@@ -15,7 +15,7 @@ bool stop_requested(void);
 /* Becomes readable when somebody asks; for poll(). */
 int stop_fd(void);
 
-/* Sleeps, but not past a request to stop. */
-void stop_wait(int milliseconds);
+/* Somebody sent SIGHUP since the last call. */
+bool reload_requested(void);
 
 #endif

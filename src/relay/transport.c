@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "redact.h"
 #include "transport.h"
 
 void
@@ -13,6 +14,7 @@ delivery_set(Delivery *delivery, Outcome outcome, const char *format, ...)
 	va_list arguments;
 
 	delivery->outcome = outcome;
+	delivery->wait_ms = 0;
 	va_start(arguments, format);
 	vsnprintf(delivery->reply, sizeof(delivery->reply), format, arguments);
 	va_end(arguments);
@@ -21,4 +23,5 @@ delivery_set(Delivery *delivery, Outcome outcome, const char *format, ...)
 	for (char *c = delivery->reply; *c; c++)
 		if (*c < 0x20 || *c > 0x7e)
 			*c = '?';
+	redact(delivery->reply);
 }

@@ -54,6 +54,7 @@ find_missing()
 	need libsodium-dev /usr/include/sodium.h
 	need libcurl4-openssl-dev /usr/include/curl/curl.h /usr/include/*/curl/curl.h
 	need libidn2-dev /usr/include/idn2.h
+	need libjansson-dev /usr/include/jansson.h
 	[ "$1" != build ] || return 0
 	need python3 /usr/bin/python3
 	need python3-aiosmtpd /usr/lib/python3/dist-packages/aiosmtpd/main.py
@@ -63,6 +64,7 @@ find_missing()
 	need "postgresql-$major-pgtap" "/usr/share/postgresql/$major/extension/pgtap.control" \
 		"$("$pg_config" --sharedir 2>/dev/null || :)/extension/pgtap.control"
 	need_command openssl openssl
+	need libfaketime /usr/lib/*/faketime/libfaketime.so.1
 	need pgbouncer /usr/sbin/pgbouncer /usr/bin/pgbouncer /usr/local/bin/pgbouncer
 }
 

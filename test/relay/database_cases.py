@@ -101,10 +101,14 @@ def terminated_idle():
 class Proxy:
     """Between the relay and its database; a frozen session hangs half-open."""
 
-    def __init__(self):
+    def __init__(self, cut_at=None):
+        self.cut_at = cut_at    # a session ends when this word comes along
         self.frozen = threading.Event()
         self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(os.path.join(WORK, ".s.PGSQL.5432"))
+        path = os.path.join(WORK, ".s.PGSQL.5432")
+        if os.path.exists(path):
+            os.unlink(path)
+        self.listener.bind(path)
         self.listener.listen()
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -122,11 +126,15 @@ class Proxy:
                 threading.Thread(target=self.pump, args=(ends, self.frozen),
                                  daemon=True).start()
 
-    @staticmethod
-    def pump(ends, frozen):
+    def pump(self, ends, frozen):
         try:
             while data := ends[0].recv(65536):
                 if frozen.is_set():
+                    return
+                # A Bind, and not the Parse when the session begins.
+                if self.cut_at and data[:1] == b"B" and self.cut_at in data:
+                    ends[0].shutdown(socket.SHUT_RDWR)
+                    ends[1].shutdown(socket.SHUT_RDWR)
                     return
                 ends[1].sendall(data)
             ends[1].shutdown(socket.SHUT_RDWR)
@@ -155,6 +163,21 @@ def half_open():
     check(len(server.messages) == 1, "mails")
     psql(f"SELECT pg_terminate_backend({backend})")
     return f"mail sent {took:.1f} s later over a new session"
+
+
+@case("F12 R25: a database that answers claims and nothing else is not hammered")
+def flapping():
+    proxy = serving(Proxy(cut_at=b"outbox_sending"))
+    server = serving(ScriptedServer())
+    message = invite()[1]
+    relay = Relay.plain(server, "-d", f"host={WORK} port=5432")
+    time.sleep(4)
+    sessions = relay.log().count("connected to database")
+    check(3 <= sessions <= 8, f"{sessions} sessions")
+    equal((server.dots, relay.log().count("outcome=sent")), (0, 0), "dots")
+    proxy.cut_at = None
+    wait_for(lambda: state(message) == "sent", 15)
+    return f"{sessions} sessions in 4 s"
 
 
 @case("R4: a relay paused by SIGSTOP sends nothing twice when it goes on")

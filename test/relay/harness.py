@@ -191,8 +191,10 @@ class Relay:
         Relay.running.append(self)
 
     @classmethod
-    def plain(cls, server, *arguments):
-        return cls("--smtp", server.url, "--tls", "none", *arguments)
+    def plain(cls, server, *arguments, environment=None):
+        """Over one connection unless the arguments say otherwise."""
+        return cls("--smtp", server.url, "--tls", "none", "--connections", "1",
+                   *arguments, environment=environment)
 
     @classmethod
     def end_all(cls):

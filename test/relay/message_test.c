@@ -49,7 +49,8 @@ main(void)
 							.text = fields[4],
 							.html = "<p>html</p>",
 							.message_id = "<id@example.org>"};
-		if (message_render(&message, &letter, reason, sizeof(reason)))
+		if (message_render(&message, &letter, reason, sizeof(reason)) ==
+			RENDERED)
 		{
 			printf("OK %zu\n", letter.length);
 			fwrite(letter.bytes, 1, letter.length, stdout);

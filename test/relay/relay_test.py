@@ -19,6 +19,7 @@ import template_cases
 import fault_cases
 import database_cases
 import security_cases
+import operation_cases
 
 
 def main():

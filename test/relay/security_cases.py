@@ -188,6 +188,8 @@ def stripped_starttls():
 def refused_calls():
     url = "smtp://127.0.0.1:9"
     secret = password_file("x")
+    fifo = os.path.join(WORK, "fifo")
+    os.mkfifo(fifo, 0o600)
     wrong = {
         (): 100,
         ("--smtp", "http://127.0.0.1"): 100,
@@ -199,8 +201,25 @@ def refused_calls():
          "--smtp-password-file", secret): 100,
         ("--smtp", url, "--batch", "0"): 100,
         ("--smtp", url, "extra"): 100,
+        ("--smtp", "smtp://"): 100,
+        ("--smtp", "smtp://host:99999"): 100,
+        ("--smtp", "smtp://ho st"): 100,
+        ("--smtp", "smtp://host/name?query"): 100,
+        ("--smtp", url, "--worker", ""): 100,
+        ("--smtp", url, "--worker", "two words"): 100,
+        ("--smtp", url, "--worker", "x" * 128): 100,
+        ("--smtp", url, "--connections", "65"): 100,
+        ("--smtp", url, "--bounce-address", "no address"): 100,
+        ("--smtp", url, "--bounce-address", "x" * 28 + "@a.example"): 100,
+        ("--https", "http://127.0.0.1/"): 100,
+        ("--https", "https://user:key@127.0.0.1/"): 100,
+        ("--https", "https://127.0.0.1/?key=x"): 100,
+        ("--https", "https://127.0.0.1/", "--tls", "none"): 100,
+        ("--https", "https://127.0.0.1/"): 111,
+        ("--bounce", "extra"): 64,
         ("--smtp", url, "--smtp-user", "u", "--smtp-password-file",
          password_file("x", 0o640)): 111,
+        ("--smtp", url, "--smtp-user", "u", "--smtp-password-file", fifo): 111,
         ("--transport", "dir:/nonexistent"): 111,
     }
     for arguments, code in wrong.items():

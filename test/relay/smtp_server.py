@@ -34,7 +34,8 @@ class Gone(Exception):
 class ScriptedServer:
     """script maps a step to an action for always, or to a list used up one by
     one.  Steps: connect ehlo starttls mail rcpt data line dot quit.  Actions:
-    bytes to answer, STALL, DROP, RESET, a Hold, or None for the usual."""
+    bytes to answer, STALL, DROP, RESET, a Hold, a function of the session
+    that gives one of these, or None for the usual."""
 
     def __init__(self, script=None, starttls=None, port=0, delay=0):
         self.script = dict(script or {})
@@ -114,6 +115,8 @@ class Session:
     def __init__(self, server, connection):
         self.server = server
         self.connection = connection
+        self.line = b""
+        self.body = b""
         self.buffer = b""
         self.secure = False
 
@@ -139,6 +142,8 @@ class Session:
             action.reached.set()
             action.released.wait(60)
             action = action.then
+        if callable(action):
+            action = action(self)
         if action is STALL:
             self.server.stopped.wait(60)
             raise Gone
@@ -159,6 +164,7 @@ class Session:
         self.act("connect", OK["connect"])
         while True:
             line = self.read_line()
+            self.line = line
             self.server.commands.append(line)
             verb = line[:4].upper()
             if verb in (b"EHLO", b"HELO"):

@@ -1,0 +1,157 @@
+/*
+ * queue.c
+ *		The relay's side of the queue: every statement that it runs.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "queue.h"
+
+typedef enum StatementName
+{
+	STATEMENT_CLAIM,
+	STATEMENT_SENDING,
+	STATEMENT_SENT,
+	STATEMENT_FAILED,
+	STATEMENT_BOUNCED,
+	STATEMENT_NEXT_DUE,
+	STATEMENT_MAINTENANCE,
+	STATEMENT_STATISTICS,
+	STATEMENT_COUNT
+} StatementName;
+
+const Statement queue_statements[] = {
+	[STATEMENT_CLAIM] = {"outbox_claim", 2,
+						 "SELECT message_id, fence, kind, attempt, sender,"
+						 " headers->>'from_name' AS from_name,"
+						 " recipient, headers->>'to_name' AS to_name,"
+						 " headers->>'reply_to' AS reply_to,"
+						 " subject, text_body, html_body, message_id_header"
+						 " FROM usermgmt.outbox_claim($1, $2)"},
+	[STATEMENT_SENDING] = {"outbox_sending", 2,
+						   "SELECT usermgmt.outbox_sending($1, $2)"},
+	[STATEMENT_SENT] = {"outbox_sent", 3,
+						"SELECT usermgmt.outbox_sent($1, $2, $3)"},
+	[STATEMENT_FAILED] = {"outbox_failed", 4,
+						  "SELECT usermgmt.outbox_failed($1, $2, $3, $4)"},
+	[STATEMENT_BOUNCED] = {"outbox_bounced", 4,
+						   "SELECT usermgmt.outbox_bounced($1, $2, $3, $4)"},
+	[STATEMENT_NEXT_DUE] = {"outbox_next_due", 0,
+							"SELECT ceil(1000 * extract(epoch FROM"
+							" usermgmt.outbox_next_due()"
+							" - clock_timestamp()))::float8"},
+	[STATEMENT_MAINTENANCE] = {"run_maintenance", 0,
+							   "SELECT usermgmt.run_maintenance()"},
+	[STATEMENT_STATISTICS] = {"outbox_statistics", 0,
+							  "SELECT queued, due, in_flight, dead,"
+							  " coalesce(greatest(0, extract(epoch FROM"
+							  " clock_timestamp() - oldest_due_at)), 0)"
+							  "::float8 AS oldest_seconds, paused"
+							  " FROM usermgmt.outbox_statistics"},
+	[STATEMENT_COUNT] = {0},
+};
+
+PGresult *
+queue_claim(Db *db, const char *worker, int max_messages)
+{
+	char most[16];
+	const char *arguments[] = {worker, most};
+
+	snprintf(most, sizeof(most), "%d", max_messages);
+	return db_run(db, &queue_statements[STATEMENT_CLAIM], arguments);
+}
+
+/* A column by name; NULL when it is null. */
+static const char *
+column(const PGresult *result, int row, const char *name)
+{
+	int number = PQfnumber(result, name);
+
+	return PQgetisnull(result, row, number) ? NULL
+											: PQgetvalue(result, row, number);
+}
+
+void
+queue_message(const PGresult *claimed, int row, Message *message)
+{
+	*message =
+		(Message){.id = column(claimed, row, "message_id"),
+				  .fence = column(claimed, row, "fence"),
+				  .kind = column(claimed, row, "kind"),
+				  .attempt = column(claimed, row, "attempt"),
+				  .sender = column(claimed, row, "sender"),
+				  .from_name = column(claimed, row, "from_name"),
+				  .recipient = column(claimed, row, "recipient"),
+				  .to_name = column(claimed, row, "to_name"),
+				  .reply_to = column(claimed, row, "reply_to"),
+				  .subject = column(claimed, row, "subject"),
+				  .text = column(claimed, row, "text_body"),
+				  .html = column(claimed, row, "html_body"),
+				  .message_id = column(claimed, row, "message_id_header")};
+}
+
+DbAnswer
+queue_sending(Db *db, const char *id, const char *fence)
+{
+	const char *arguments[] = {id, fence};
+
+	return db_ask(db, &queue_statements[STATEMENT_SENDING], arguments);
+}
+
+DbAnswer
+queue_sent(Db *db, const char *id, const char *fence, const char *reply)
+{
+	const char *arguments[] = {id, fence, reply};
+
+	return db_ask(db, &queue_statements[STATEMENT_SENT], arguments);
+}
+
+DbAnswer
+queue_failed(Db *db, const char *id, const char *fence, const char *permanent,
+			 const char *reply)
+{
+	const char *arguments[] = {id, fence, permanent, reply};
+
+	return db_ask(db, &queue_statements[STATEMENT_FAILED], arguments);
+}
+
+int
+queue_next_due(Db *db, int limit)
+{
+	PGresult *result = db_run(db, &queue_statements[STATEMENT_NEXT_DUE], NULL);
+	double wait = limit;
+
+	if (!result)
+		return -1;
+	if (PQntuples(result) == 1 && !PQgetisnull(result, 0, 0))
+		wait = atof(PQgetvalue(result, 0, 0));
+	PQclear(result);
+	if (wait < 0)
+		return 0;
+	return wait < limit ? (int) wait : limit;
+}
+
+bool
+queue_maintain(Db *db)
+{
+	PGresult *result =
+		db_run(db, &queue_statements[STATEMENT_MAINTENANCE], NULL);
+
+	PQclear(result);
+	return result != NULL;
+}
+
+PGresult *
+queue_statistics(Db *db)
+{
+	return db_run(db, &queue_statements[STATEMENT_STATISTICS], NULL);
+}
+
+DbAnswer
+queue_bounced(Db *db, const char *message_id, const char *recipient,
+			  const char *status, const char *detail)
+{
+	const char *arguments[] = {message_id, recipient, status, detail};
+
+	return db_ask(db, &queue_statements[STATEMENT_BOUNCED], arguments);
+}
