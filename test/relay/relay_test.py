@@ -20,6 +20,7 @@ import fault_cases
 import database_cases
 import security_cases
 import operation_cases
+import https_cases
 
 
 def main():
