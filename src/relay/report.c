@@ -225,7 +225,10 @@ take_status(Reader *reader)
 	else if ((value = value_of(reader->field, "Action")))
 		copy(now->action, sizeof(now->action), value);
 	else if ((value = value_of(reader->field, "Status")))
+	{
 		copy(now->status, sizeof(now->status), value);
+		now->status[strcspn(now->status, " \t(")] = '\0'; /* a comment */
+	}
 	else if ((value = value_of(reader->field, "Diagnostic-Code")))
 		copy(now->detail, sizeof(now->detail), value);
 }

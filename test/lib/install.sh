@@ -64,6 +64,7 @@ find_missing()
 	need "postgresql-$major-pgtap" "/usr/share/postgresql/$major/extension/pgtap.control" \
 		"$("$pg_config" --sharedir 2>/dev/null || :)/extension/pgtap.control"
 	need_command openssl openssl
+	need_command mandoc mandoc
 	need libfaketime /usr/lib/*/faketime/libfaketime.so.1
 	need pgbouncer /usr/sbin/pgbouncer /usr/bin/pgbouncer /usr/local/bin/pgbouncer
 }

@@ -51,6 +51,10 @@ SELECT results_eq(format('SELECT delivery, send_count, last_sent_at IS NOT NULL,
 
 -- Bounces (S2.17).
 SELECT is(usermgmt.outbox_bounced('<00000000-0000-7000-8000-000000000000@localhost>', 'x@acme.test', '5.1.1', 'unknown'), false, 'S2.17 a bounce of a mail that we never sent is not ours');
+SELECT is(usermgmt.outbox_bounced(:'message_id_header', 'carol@acme.test', '4.2.0', 'still trying'), true, 'S2.17 a delay is recorded');
+SELECT results_eq(format('SELECT delivery, bounce_detail FROM usermgmt.mail_queue WHERE message_id = %L', :'message_id'), $$VALUES ('sent', 'carol@acme.test: 4.2.0 still trying')$$,
+	'S2.17 and is no bounce');
+SELECT is_empty('SELECT * FROM usermgmt.address_suppression', 'B18 nor stops further mail');
 SELECT is(usermgmt.outbox_bounced(:'message_id_header', 'carol@acme.test', '5.1.1', 'no such user'), true, 'S2.17 a bounce is recorded');
 SELECT results_eq(format('SELECT delivery, delivery_detail LIKE %L FROM usermgmt.invitations WHERE invitation_id = %L', '%no such user%', :'carol'),
 	$$VALUES ('bounced', true)$$, 'S2.17 a bounce shows at the invitation');
@@ -113,7 +117,12 @@ SELECT is_empty($$SELECT * FROM usermgmt.outbox_claim('test', 10)$$, 'B12 nothin
 SELECT is((SELECT paused FROM usermgmt.outbox_statistics), 'testing', 'B12 the reason is shown');
 SELECT is(usermgmt.outbox_next_due(), NULL, 'B12 nothing is due');
 SELECT usermgmt.outbox_resume() AS x \gset
-SELECT results_eq($$SELECT recipient FROM usermgmt.outbox_claim('test', 10)$$, $$VALUES ('jane@acme.test')$$, 'B12 mail goes on when an operator says so');
+SELECT recipient AS jane_recipient, message_id AS jane_message, fence AS jane_fence FROM usermgmt.outbox_claim('test', 10) \gset
+SELECT is(:'jane_recipient', 'jane@acme.test', 'B12 mail goes on when an operator says so');
+SELECT usermgmt.outbox_pause('again') AS x \gset
+SELECT is(usermgmt.outbox_sending(:'jane_message', :jane_fence), false, 'B12 a pause holds a mail that a relay has claimed');
+SELECT usermgmt.outbox_resume() AS x \gset
+SELECT results_eq($$SELECT recipient, attempt FROM usermgmt.outbox_claim('test', 10)$$, $$VALUES ('jane@acme.test', 1)$$, 'B12 and it pays no attempt for that');
 
 -- Sender and texts (S1.15, S4.16).
 UPDATE usermgmt.tenant SET settings = '{"from_email": "hello@acme.example", "from_name": "Acme", "base_url": "https://app.acme.example/"}' WHERE tenant_id = :'acme_id';

@@ -21,6 +21,7 @@ import database_cases
 import security_cases
 import operation_cases
 import https_cases
+import bounce_cases
 
 
 def main():
