@@ -148,8 +148,7 @@ def notify_off():
 def two_relays():
     server = serving(ScriptedServer())
     count = 60
-    for _ in range(count):
-        invite()
+    invite_many(count)
     relays = [Relay.plain(server, "--batch", "5") for _ in range(2)]
     wait_for(lambda: not unfinished(), 20)
     ids = server.message_ids()

@@ -1,4 +1,5 @@
 """What every relay test needs: TAP, psql, the queue, and the relay itself."""
+import glob
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import traceback
 
 RELAY = os.environ.get("RELAY", "usermgmt-relay")
 TENANT = "relay-test"
+FAKETIME = next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), "")
 WORK = tempfile.mkdtemp(prefix="relay-test.")
 
 cases = []

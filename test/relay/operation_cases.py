@@ -1,16 +1,17 @@
 """The relay as its operator meets it."""
 import os
 import re
+import shutil
 import signal
+import socket
+import subprocess
 import time
 
-from harness import (Relay, WORK, case, check, equal, invite, psql, queue,
-                     serving, state, wait_for)
+from harness import (FAKETIME, RELAY, Relay, Skip, WORK, case, check, equal, invite,
+                     invite_many, psql, queue, serving, state, wait_for)
 from security_cases import certificate, password_file, tls
 from security_cases import Kept
 from smtp_server import Hold, ScriptedServer
-
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 
 
 def quoted(session):
@@ -120,3 +121,209 @@ def relay_clock():
     equal(len(set(dates)), 3, "days seen")
     equal(len(server.messages), 4, "mails")
     return f"slowest {max(waits):.2f} s"
+
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+
+
+def output(*arguments):
+    return subprocess.run([RELAY, *arguments], capture_output=True, text=True,
+                          timeout=20, check=True).stdout
+
+
+def text_of(*path):
+    with open(os.path.join(ROOT, *path), encoding="utf-8") as file:
+        return file.read()
+
+
+@case("R29: --print-config shows every value but no secret")
+def print_config():
+    shown = output("--print-config", "--smtp", "smtp://mail.example.org:587",
+                   "-d", "host=db password=hush", "--batch", "7")
+    check("smtp = smtp://mail.example.org:587\n" in shown, shown)
+    check("batch = 7\n" in shown and "poll-interval = 5\n" in shown, shown)
+    check("hush" not in shown and "database = ***\n" in shown, shown)
+    for conninfo in ("postgres://u:hush@db/app", "postgres://db/?password=hush"):
+        check("hush" not in output("--print-config", "--bounce", "-d", conninfo),
+              "a password is shown")
+
+
+@case("R29: --dry-run shows what is due and leaves it as it is")
+def dry_run():
+    message = invite("Zoë")[1]
+    before = psql("SELECT row(o.*) FROM usermgmt.outbox AS o"
+                  f" WHERE message_id = '{message}'")
+    shown = output("--dry-run")
+    check(f"message={message} kind=invitation attempt=1" in shown, shown)
+    check("Subject: " in shown and "1 message is due" in shown, shown)
+    check("To: Zoë <p" in shown and "accept-invitation?token=*" in
+          shown.replace("?*", "?token=*"), shown)
+    check(not re.search(r"[A-Za-z0-9_-]{41}", shown), "a token is shown")
+    equal(psql("SELECT row(o.*) FROM usermgmt.outbox AS o"
+               f" WHERE message_id = '{message}'"), before, "the row")
+
+
+@case("R29: the man page, the manual and --help name the same options")
+def options_documented():
+    helped = set(re.findall(r"(?m)^.{6}--([a-z-]+)", output("--help")))
+    man = set(re.findall(r"Fl -([a-z-]+)",
+                         text_of("src", "relay", "usermgmt-relay.1")))
+    manual = set(re.findall(r"`--([a-z-]+)", text_of("docs", "relay.md")))
+    equal((sorted(helped ^ man), sorted(helped ^ manual)), ([], []),
+          "differences")
+    check(len(helped) > 20, helped)
+    if not shutil.which("mandoc"):
+        raise Skip("mandoc is not here")
+    done = subprocess.run(
+        ["mandoc", "-T", "lint", "-W", "warning",
+         os.path.join(ROOT, "src", "relay", "usermgmt-relay.1")],
+        capture_output=True, text=True, check=False)
+    equal(done.stdout, "", "complaints about the man page")
+    return f"{len(helped)} options"
+
+
+def figures(path):
+    """The metrics by name, read as strictly as Prometheus does."""
+    found, helped, typed = {}, set(), set()
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    check(text.endswith("\n"), "the last line does not end")
+    for line in text.splitlines():
+        comment = re.fullmatch(r"# (HELP|TYPE) ([a-z_]+) (\S.*)", line)
+        if comment:
+            (helped if comment[1] == "HELP" else typed).add(comment[2])
+            continue
+        sample = re.fullmatch(r'([a-z_]+)(\{[a-z]+="[^"\\]*"\})? ([0-9]+)', line)
+        check(sample, f"not a sample: {line}")
+        check(sample[1] in helped & typed, f"no HELP or TYPE: {line}")
+        check(sample[1] + (sample[2] or "") not in found, f"twice: {line}")
+        found[sample[1] + (sample[2] or "")] = int(sample[3])
+    return {name.removeprefix("usermgmt_relay_"): value
+            for name, value in found.items()}
+
+
+@case("R29: trouble is seen in the metrics within 5 s")
+def metrics():
+    path = os.path.join(WORK, "relay.prom")
+
+    def seen(**wanted):
+        return wait_for(lambda: os.path.exists(path) and all(
+            figures(path).get(name) == value
+            for name, value in wanted.items()), 6)
+
+    server = serving(ScriptedServer({"rcpt": [b"550 no\r\n"]}))
+    dead = int(psql("SELECT dead FROM usermgmt.outbox_statistics"))
+    refused, fine = invite()[1], invite()[1]
+    relay = Relay.plain(server, "--metrics", path)
+    wait_for(lambda: state(fine) == "sent" and state(refused) == "dead")
+    waits = [seen(queue_dead_messages=dead + 1, database_up=1, paused=0,
+                  queue_messages=0, queue_paused=0)]
+    now = figures(path)
+    equal((now['messages_total{outcome="sent"}'],
+           now['messages_total{outcome="failed"}'],
+           now['info{version="0.1.0"}']), (1, 1, 1), "counters")
+    check(abs(now["last_sent_timestamp_seconds"] - time.time()) < 10, now)
+    psql("SELECT usermgmt.outbox_pause('testing')")
+    try:
+        invite()
+        waits.append(seen(queue_paused=1, queue_messages=1,
+                          queue_due_messages=1))
+    finally:
+        psql("SELECT usermgmt.outbox_resume()")
+    equal(relay.stop(), 0, "exit code")
+    equal([name for name in os.listdir(WORK) if name.startswith("relay.prom.")],
+          [], "temporary files")
+    relay = Relay.plain(server, "--metrics", path, "-d", "host=/nonexistent")
+    waits.append(seen(database_up=0))
+    check("queue_messages" not in figures(path), "figures without a source")
+    relay.kill()
+    relay = Relay("--smtp", "smtp://127.0.0.1:9", "--tls", "none", "--metrics",
+                  path)
+    invite()
+    waits.append(seen(paused=1))
+    relay.kill()
+    return "seen after " + ", ".join(f"{wait:.1f} s" for wait in waits)
+
+
+@case("R29: systemd is told when the relay works, is paused, lives and stops")
+def notifications():
+    path = os.path.join(WORK, "notify")
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(path)
+    manager.settimeout(10)
+    invite()
+    relay = Relay("--smtp", "smtp://127.0.0.1:9", "--tls", "none",
+                  environment={"NOTIFY_SOCKET": path})
+    check(manager.recv(1000).startswith(b"READY=1\n"), "READY")
+    while b"STATUS=Paused: connect" not in (words := manager.recv(1000)):
+        check(words.startswith(b"WATCHDOG=1\n"), words)
+    equal(relay.stop(), 0, "exit code")
+    while not (words := manager.recv(1000)).startswith(b"STOPPING=1"):
+        check(words.startswith(b"WATCHDOG=1\n"), words)
+    manager.close()
+
+
+@case("R29: the unit is one that systemd accepts, and hardened")
+def unit():
+    if not shutil.which("systemd-analyze"):
+        raise Skip("systemd-analyze is not here")
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20",
+         os.path.join(ROOT, "src", "relay", "usermgmt-relay.service")],
+        capture_output=True, text=True, check=False)
+    equal(done.returncode, 0, done.stdout + done.stderr)
+    return re.search(r"exposure level .*: ([0-9.]+)", done.stdout)[1]
+
+
+@case("F16: a relay and an extension that differ in version send nothing")
+def other_version():
+    server = serving(ScriptedServer())
+    message = invite()[1]
+    version = psql("SELECT extversion FROM pg_extension"
+                   " WHERE extname = 'usermgmt'")
+
+    def pretend(other):
+        psql("UPDATE pg_extension SET extversion = :'version'"
+             " WHERE extname = 'usermgmt'", version=other)
+
+    pretend("99.1.0")
+    try:
+        equal(Relay.plain(server, "--once").wait(), 111, "exit code")
+        relay = Relay.plain(server)
+        wait_for(lambda: "is version 99.1.0, and this relay is version"
+                 in relay.log())
+        equal((server.connections, state(message)), (0, "queued"), "after")
+        pretend(version + "9")
+        wait_for(lambda: state(message) == "sent", 10)
+    finally:
+        pretend(version)
+
+
+@case("R5: a recipient that stalls holds up nobody with a second connection")
+def slow_recipient():
+    def rcpt(session):
+        if b"<slow" in session.line:
+            time.sleep(3)
+
+    server = serving(ScriptedServer({"rcpt": rcpt}))
+    slow = invite(email=f"slow{time.time_ns()}@example.org")[1]
+    others = [invite()[1] for _ in range(30)]
+    Relay.plain(server, "--connections", "2")
+    took = wait_for(
+        lambda: all(state(message) == "sent" for message in others[-1:]), 2.9)
+    wait_for(lambda: len(server.messages) == 31, 6)
+    wait_for(lambda: state(slow) == "sent")
+    return f"30 others sent in {took:.1f} s"
+
+
+@case("R3: several connections are used, kept and renewed, each mail once")
+def connections():
+    server = serving(ScriptedServer(delay=0.005))
+    invite_many(500)
+    started = time.monotonic()
+    equal(Relay.plain(server, "--once", "--connections", "4").wait(40), 0,
+          "exit code")
+    ids = server.message_ids()
+    equal((len(ids), len(set(ids))), (500, 500), "mails")
+    check(4 <= server.connections <= 9, f"{server.connections} connections")
+    return f"{500 / (time.monotonic() - started):.0f} mails/s at 5 ms a mail"
