@@ -29,6 +29,34 @@ test_suites()
 	[ "$failed" -eq 0 ]
 }
 
+# soak: the relay's proofs in full size; each prints its figures.
+soak()
+{
+	passed=0
+	failed=0
+	room=relay
+	suite_limit=3600
+	export FILE_LIMIT=3500 RELAY_SOAK=1
+	need_packages test
+	make_work
+	build strict
+	start_cluster off
+	prepare_environment
+	relay_tests=test/relay/relay_test.py
+	suite relay run_soak
+	find_crashes
+	printf '%d passed, %d failed\n' "$passed" "$failed"
+	[ "$failed" -eq 0 ]
+}
+
+run_soak()
+{
+	make_database relay_test
+	export PGDATABASE=relay_test
+	# shellcheck disable=SC2086
+	tap relay 1 python $relay_tests
+}
+
 # choose_files: what each suite runs, as names below the tree; all, or the room's.
 choose_files()
 {
@@ -38,7 +66,7 @@ choose_files()
 	perl=$(existing "test/t/$room*.pl")
 	relay_tests=
 	case $room in
-		'' | relay) relay_tests=$(existing test/relay/relay_test.py) ;;
+		'' | relay) relay_tests=$(existing "test/relay/*_test.py") ;;
 	esac
 	[ -n "$regress$isolation$pgtap$perl$relay_tests" ] ||
 		die "no test is named ${room:-anything}; a room is a name in sql/, test/pgtap, test/specs or test/t, or relay"
@@ -201,14 +229,20 @@ run_perl()
 	[ "$suite_failed" -eq 0 ] || keep_results "$work"/perl/tmp_check/log/* || :
 }
 
+# run_relay: each file in a database of its own, four at a time; those that
+# restart the cluster come last and alone.
 run_relay()
 {
 	[ -n "$RELAY" ] || die "make install staged no usermgmt-relay"
-	make_database relay_test
-	export PGDATABASE=relay_test
-	# shellcheck disable=SC2086
-	tap relay 1 python $relay_tests
-	unset PGDATABASE
+	export PGDATABASE=postgres RELAY_DATABASES=1
+	tap relay 4 python test/relay/mail_test.py test/relay/fault_test.py \
+		test/relay/session_test.py test/relay/api_test.py
+	relay_passed=$suite_passed
+	relay_failed=$suite_failed
+	tap relay 1 python test/relay/database_test.py
+	suite_passed=$((suite_passed + relay_passed))
+	suite_failed=$((suite_failed + relay_failed))
+	unset PGDATABASE RELAY_DATABASES
 }
 
 # tap DIRECTORY JOBS KIND FILE…: each assertion is one test.

@@ -29,10 +29,12 @@ def case(description):
     return register
 
 
-def run_cases(patterns):
+def run_cases(modules, patterns):
+    """Runs the cases of these modules that a pattern, if any, chooses."""
     chosen = [(description, function) for description, function in cases
-              if not patterns
-              or any(pattern in description for pattern in patterns)]
+              if function.__module__ in modules
+              and (not patterns
+                   or any(pattern in description for pattern in patterns))]
     print(f"1..{len(chosen)}", flush=True)
     failed = 0
     for number, (description, function) in enumerate(chosen, 1):
@@ -43,6 +45,8 @@ def run_cases(patterns):
             text = f"ok {number} - {description}"
             if figure:
                 text += f": {figure}"
+                if os.environ.get("RELAY_SOAK"):
+                    say(f"{description}: {figure}")
             text += f" ({time.monotonic() - started:.1f} s)"
         except Skip as reason:
             text = f"ok {number} - {description} # SKIP {reason}"
@@ -85,8 +89,11 @@ def psql(*statements, **variables):
     return lines[-1]
 
 
-def set_up():
-    """The extension and one tenant to work in."""
+def set_up(database=None):
+    """The extension and one tenant to work in, in a new database if named."""
+    if database:
+        psql(f"CREATE DATABASE {database} TEMPLATE template0")
+        os.environ["PGDATABASE"] = database
     if psql("SELECT count(*) FROM pg_namespace WHERE nspname = 'usermgmt'") == "0":
         psql("CREATE EXTENSION usermgmt")
     try:
@@ -117,7 +124,8 @@ def calm_down():
     """Nothing of an earlier case may be sent in this one."""
     wait_for(lambda: psql(
         "SELECT count(*) FROM pg_stat_activity"
-        " WHERE application_name = 'usermgmt-relay'") == "0", 10)
+        " WHERE application_name = 'usermgmt-relay'"
+        " AND datname = current_database()") == "0", 10)
     if queue("state = 'sending'"):
         # Claimed and left again, it can be cancelled.
         psql("SELECT count(*) FROM usermgmt.outbox_claim('relay-test', 1000)")
@@ -228,9 +236,11 @@ class Relay:
         """The process id of its database session."""
         wait_for(lambda: psql(
             "SELECT count(*) FROM pg_stat_activity"
-            " WHERE application_name = 'usermgmt-relay'") == "1")
+            " WHERE application_name = 'usermgmt-relay'"
+            " AND datname = current_database()") == "1")
         return int(psql("SELECT pid FROM pg_stat_activity"
-                        " WHERE application_name = 'usermgmt-relay'"))
+                        " WHERE application_name = 'usermgmt-relay'"
+                        " AND datname = current_database()"))
 
 
 def equal(found, wanted, what):

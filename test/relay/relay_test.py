@@ -3,8 +3,10 @@
 
 PGHOST, PGPORT and PGDATABASE name a superuser connection, RELAY the program,
 and PGDATA, when set, a cluster that may be restarted.  Arguments choose the
-cases whose description contains one of them.
+cases whose description contains one of them.  With RELAY_SOAK set, only the
+proofs are run, in full size.
 """
+import importlib
 import os
 import shutil
 import sys
@@ -12,7 +14,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
-# pylint: disable=wrong-import-position,unused-import
+# pylint: disable=wrong-import-position
 import harness
 import delivery_cases
 import template_cases
@@ -23,14 +25,23 @@ import operation_cases
 import https_cases
 import bounce_cases
 
+ALL = ("delivery_cases", "fault_cases", "https_cases", "bounce_cases",
+       "security_cases", "operation_cases", "session_cases", "database_cases",
+       "proof_cases")
 
-def main():
-    harness.set_up()
+
+def main(*modules, chosen=()):
+    """Runs the cases of these modules, in a database of their own if the name
+    of the present one is said to be a template by RELAY_DATABASES."""
+    harness.set_up(modules[0] if os.environ.get("RELAY_DATABASES") else None)
+    for name in modules:
+        importlib.import_module(name)
     try:
-        return harness.run_cases(sys.argv[1:])
+        return harness.run_cases(modules, chosen)
     finally:
         shutil.rmtree(harness.WORK, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    soak = ("proof_cases",) if os.environ.get("RELAY_SOAK") else ALL
+    sys.exit(main(*soak, chosen=sys.argv[1:]))
