@@ -118,7 +118,7 @@ SELECT is((SELECT paused FROM usermgmt.outbox_statistics), 'testing', 'B12 the r
 SELECT is(usermgmt.outbox_next_due(), NULL, 'B12 nothing is due');
 SELECT usermgmt.outbox_resume() AS x \gset
 SELECT recipient AS jane_recipient, message_id AS jane_message, fence AS jane_fence FROM usermgmt.outbox_claim('test', 10) \gset
-SELECT is(:'jane_recipient', 'jane@acme.test', 'B12 mail goes on when an operator says so');
+SELECT is(:'jane_recipient'::text, 'jane@acme.test', 'B12 mail goes on when an operator says so');
 SELECT usermgmt.outbox_pause('again') AS x \gset
 SELECT is(usermgmt.outbox_sending(:'jane_message', :jane_fence), false, 'B12 a pause holds a mail that a relay has claimed');
 SELECT usermgmt.outbox_resume() AS x \gset
