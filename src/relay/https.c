@@ -47,7 +47,7 @@ on_read(char *buffer, size_t size, size_t count, void *context)
 
 	if (left == 1 && !https->asked)
 	{
-		https->answer = https->fence->ask(https->fence->context);
+		https->answer = wire_ask_fence(&https->wire);
 		https->asked = true;
 	}
 	if (https->answer != FENCE_GO)
@@ -193,7 +193,7 @@ https_start(Transport *self, const Letter *letter, const Fence *fence,
 	Https *https = (Https *) self;
 
 	self->busy = false;
-	if (!https->wire.multi && !open_wire(https, delivery))
+	if (!https->wire.curl && !open_wire(https, delivery))
 		return;
 	https->letter = letter;
 	https->fence = fence;
@@ -208,8 +208,7 @@ https_start(Transport *self, const Letter *letter, const Fence *fence,
 	curl_easy_setopt(https->wire.curl, CURLOPT_POSTFIELDSIZE_LARGE,
 					 (curl_off_t) letter->length);
 	self->busy = true;
-	wire_start(&https->wire);
-	https_proceed(self);
+	wire_start(&https->wire, fence);
 }
 
 static void

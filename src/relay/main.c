@@ -3,6 +3,7 @@
  *		usermgmt-relay: sends the mail that usermgmt has queued.
  */
 #include <curl/curl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sysexits.h>
 
@@ -60,6 +61,7 @@ main(int argc, char **argv)
 	Config config;
 	int code;
 
+	mallopt(M_ARENA_MAX, 1); /* threads come and go */
 	/* libcurl would write the keys of its TLS connections there. */
 	unsetenv("SSLKEYLOGFILE");
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)

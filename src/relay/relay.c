@@ -2,7 +2,7 @@
  * relay.c
  *		Claim, send, report, wait: the loop.
  *
- * Everything happens in one thread; only the database is waited for.  Each
+ * Only the database is waited for; transfers have threads of their own.  Each
  * lane holds one message at most, so a slow recipient holds up its own lane.
  * What was claimed and not begun goes back by itself if the connection to the
  * database is lost, since a claim lives no longer than that.

@@ -143,7 +143,7 @@ on_read(char *buffer, size_t size, size_t count, void *context)
 		return now;
 	}
 
-	smtp->answer = smtp->fence->ask(smtp->fence->context);
+	smtp->answer = wire_ask_fence(&smtp->wire);
 	if (smtp->answer != FENCE_GO)
 		return CURL_READFUNC_ABORT;
 	begin_step(smtp, STEP_DOT);
@@ -184,7 +184,7 @@ smtp_disconnect(Transport *self)
 static bool
 begin_transfer(Smtp *smtp)
 {
-	if (!smtp->wire.multi && !open_wire(smtp, smtp->delivery))
+	if (!smtp->wire.curl && !open_wire(smtp, smtp->delivery))
 		return false;
 	smtp->delivered = 0;
 	smtp->answer = FENCE_GO;
@@ -195,7 +195,7 @@ begin_transfer(Smtp *smtp)
 	curl_easy_setopt(smtp->wire.curl, CURLOPT_MAIL_FROM,
 					 smtp->letter->envelope);
 	curl_easy_setopt(smtp->wire.curl, CURLOPT_MAIL_RCPT, smtp->recipient);
-	wire_start(&smtp->wire);
+	wire_start(&smtp->wire, smtp->fence);
 	return true;
 }
 
@@ -300,8 +300,6 @@ smtp_start(Transport *self, const Letter *letter, const Fence *fence,
 	smtp->fence = fence;
 	smtp->delivery = delivery;
 	self->busy = begin_transfer(smtp);
-	if (self->busy)
-		smtp_proceed(self);
 }
 
 static void

@@ -9,7 +9,7 @@
 #include "message.h"
 
 #define REPLY_SIZE 501
-#define WAIT_SOCKETS 4 /* more than one while libcurl tries addresses */
+#define WAIT_SOCKETS 4
 
 typedef enum Outcome
 {

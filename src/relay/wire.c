@@ -1,18 +1,25 @@
 /*
  * wire.c
- *		libcurl's transfers, several at a time in one thread.
+ *		libcurl's transfers, each in a thread of its own.
  *
- * Each connection has a multi handle of its own, so that it is used by nobody
- * else and its sockets are known: libcurl says QUIT after every refusal and
- * waits for the answer, and only a socket shut for reading ends that wait.
+ * libcurl's multi interface would do without threads, but its SMTP waits inside
+ * for the reply to the final dot, and with it all other transfers.  Only the
+ * program speaks to the database, so the thread asks it for the fence.
+ *
+ * libcurl says QUIT after every refusal and waits for the answer, and only a
+ * socket shut for reading ends that wait.
  */
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "backoff.h"
 #include "wire.h"
+
+#define STACK_SIZE (512 * 1024)
+#define SAY_FENCE 'F'
+#define SAY_ENDED 'E'
 
 /* Replaces one socket by another, -1 being none. */
 static void
@@ -41,55 +48,23 @@ on_close(void *context, curl_socket_t fd)
 	return close(fd);
 }
 
-/* libcurl says what it waits for on a socket. */
-static int
-on_socket(CURL *curl, curl_socket_t fd, int what, void *context, void *unused)
-{
-	struct pollfd *fds = ((Wire *) context)->wait->fds;
-	struct pollfd *chosen = NULL;
-
-	(void) curl;
-	(void) unused;
-	for (int i = 0; i < WAIT_SOCKETS; i++)
-		if (fds[i].fd == fd || (fds[i].fd == -1 && !chosen))
-			chosen = &fds[i];
-	if (!chosen)
-		return -1;
-	*chosen = (struct pollfd){.fd = what == CURL_POLL_REMOVE ? -1 : fd};
-	if (what & CURL_POLL_IN)
-		chosen->events |= POLLIN;
-	if (what & CURL_POLL_OUT)
-		chosen->events |= POLLOUT;
-	return 0;
-}
-
-/* libcurl says when it wants to be called. */
-static int
-on_timer(CURLM *multi, long milliseconds, void *context)
-{
-	(void) multi;
-	((Wire *) context)->wait->until =
-		milliseconds < 0 ? -1 : monotonic_ms() + milliseconds;
-	return 0;
-}
-
 void
 wire_open(Wire *wire, Wait *wait)
 {
-	*wire = (Wire){
-		.multi = curl_multi_init(), .curl = curl_easy_init(), .wait = wait};
-	if (!wire->multi || !wire->curl)
+	int pair[2];
+
+	*wire = (Wire){.curl = curl_easy_init(), .wait = wait};
+	if (!wire->curl ||
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		abort();
+	wire->ours = pair[0];
+	wire->theirs = pair[1];
 	wait->until = -1;
 	for (int i = 0; i < WAIT_SOCKETS; i++)
 	{
 		wire->sockets[i] = -1;
 		wait->fds[i] = (struct pollfd){.fd = -1};
 	}
-	curl_multi_setopt(wire->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-	curl_multi_setopt(wire->multi, CURLMOPT_SOCKETDATA, wire);
-	curl_multi_setopt(wire->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-	curl_multi_setopt(wire->multi, CURLMOPT_TIMERDATA, wire);
 	curl_easy_setopt(wire->curl, CURLOPT_SOCKOPTFUNCTION, on_open);
 	curl_easy_setopt(wire->curl, CURLOPT_SOCKOPTDATA, wire);
 	curl_easy_setopt(wire->curl, CURLOPT_CLOSESOCKETFUNCTION, on_close);
@@ -97,62 +72,82 @@ wire_open(Wire *wire, Wait *wait)
 	curl_easy_setopt(wire->curl, CURLOPT_ERRORBUFFER, wire->error);
 }
 
-void
-wire_start(Wire *wire)
+/* Sends one byte; these sockets neither fill up nor fail. */
+static void
+say(int end, char word)
 {
-	wire->error[0] = '\0';
-	if (curl_multi_add_handle(wire->multi, wire->curl) != CURLM_OK)
-		abort();
-	wire->wait->until = monotonic_ms(); /* proceed at once */
+	while (write(end, &word, 1) != 1)
+		if (errno != EINTR)
+			abort();
 }
 
-/* Lets libcurl do what has become possible. */
-static void
-act(Wire *wire)
+/* Waits for one byte. */
+static char
+hear(int end)
 {
-	struct pollfd fds[WAIT_SOCKETS];
-	int running;
+	char word;
 
-	memcpy(fds, wire->wait->fds, sizeof(fds));
-	for (int i = 0; i < WAIT_SOCKETS; i++)
-	{
-		int what = 0;
+	while (read(end, &word, 1) != 1)
+		if (errno != EINTR)
+			abort();
+	return word;
+}
 
-		wire->wait->fds[i].revents = 0;
-		if (fds[i].fd == -1 || fds[i].revents == 0)
-			continue;
-		if (fds[i].revents & POLLIN)
-			what |= CURL_CSELECT_IN;
-		if (fds[i].revents & POLLOUT)
-			what |= CURL_CSELECT_OUT;
-		if (fds[i].revents & (POLLERR | POLLHUP | POLLNVAL))
-			what |= CURL_CSELECT_ERR;
-		curl_multi_socket_action(wire->multi, fds[i].fd, what, &running);
-	}
-	if (wire->wait->until >= 0 && wire->wait->until <= monotonic_ms())
-	{
-		wire->wait->until = -1;
-		curl_multi_socket_action(wire->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	}
+static void *
+run(void *context)
+{
+	Wire *wire = context;
+
+	wire->result = curl_easy_perform(wire->curl);
+	say(wire->theirs, SAY_ENDED);
+	return NULL;
+}
+
+void
+wire_start(Wire *wire, const Fence *fence)
+{
+	pthread_attr_t attributes;
+	sigset_t all, before;
+
+	wire->error[0] = '\0';
+	wire->fence = fence;
+	wire->wait->fds[0] = (struct pollfd){.fd = wire->ours, .events = POLLIN};
+
+	/* Signals are for the program. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK_SIZE);
+	if (pthread_create(&wire->thread, &attributes, run, wire) != 0)
+		abort();
+	pthread_attr_destroy(&attributes);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+FenceAnswer
+wire_ask_fence(Wire *wire)
+{
+	say(wire->theirs, SAY_FENCE);
+	return (FenceAnswer) hear(wire->theirs);
 }
 
 bool
 wire_proceed(Wire *wire, CURLcode *result)
 {
-	const CURLMsg *message;
-	int left;
+	struct pollfd heard = {.fd = wire->ours, .events = POLLIN};
 
-	act(wire);
-	while ((message = curl_multi_info_read(wire->multi, &left)))
-		if (message->msg == CURLMSG_DONE)
-		{
-			*result = message->data.result;
-			curl_multi_remove_handle(wire->multi, wire->curl);
-			wire->wait->until = -1;
-			wire->letters++;
-			return true;
-		}
-	return false;
+	if (poll(&heard, 1, 0) <= 0)
+		return false;
+	if (hear(wire->ours) == SAY_FENCE)
+	{
+		say(wire->ours, (char) wire->fence->ask(wire->fence->context));
+		return false;
+	}
+	pthread_join(wire->thread, NULL);
+	wire->wait->fds[0].fd = -1;
+	wire->letters++;
+	*result = wire->result;
+	return true;
 }
 
 void
@@ -175,12 +170,11 @@ wire_was_reused(const Wire *wire)
 void
 wire_close(Wire *wire)
 {
-	if (!wire->multi)
+	if (!wire->curl)
 		return;
 	wire_stop_reading(wire);
-	curl_multi_remove_handle(wire->multi, wire->curl);
 	curl_easy_cleanup(wire->curl);
-	curl_multi_cleanup(wire->multi);
-	wire->multi = NULL;
+	close(wire->ours);
+	close(wire->theirs);
 	wire->curl = NULL;
 }

@@ -2,29 +2,40 @@
 #define RELAY_WIRE_H
 
 #include <curl/curl.h>
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "transport.h"
 
 /*
- * One kept connection of libcurl that never blocks the program: a handle, the
- * sockets it waits for, and the moment at which it wants to be called.
+ * One kept connection of libcurl. A transfer runs in a thread of its own, which
+ * touches this connection and nothing else of the program; it asks for the
+ * fence, and says that it ended, through a pair of sockets.
  */
 typedef struct Wire
 {
-	CURLM *multi; /* NULL: not open */
-	CURL *curl;
-	Wait *wait; /* the transport's */
+	CURL *curl;	 /* NULL: not open */
+	Wait *wait;	 /* the transport's */
 	int letters; /* transfers ended on this handle */
 	char error[CURL_ERROR_SIZE];
 	curl_socket_t sockets[WAIT_SOCKETS]; /* that libcurl holds; -1 is none */
+
+	/* the transfer */
+	const Fence *fence;
+	pthread_t thread;
+	int ours;	/* the program's end of the pair */
+	int theirs; /* the thread's */
+	CURLcode result;
 } Wire;
 
 /* Makes the handle; what is waited for appears in wait. */
 void wire_open(Wire *wire, Wait *wait);
 
 /* Begins the transfer that the handle is set up for. */
-void wire_start(Wire *wire);
+void wire_start(Wire *wire, const Fence *fence);
+
+/* For the transfer's callbacks: has the program ask the fence. */
+FenceAnswer wire_ask_fence(Wire *wire);
 
 /* Goes on; true when the transfer has ended, with its result. */
 bool wire_proceed(Wire *wire, CURLcode *result);

@@ -1,5 +1,4 @@
 """The mail server misbehaves."""
-import json
 import re
 import signal
 import socket
@@ -369,74 +368,3 @@ def expired_in_data():
     wait_for(lambda: server.body_bytes > 0)
     time.sleep(0.5)
     equal((server.dots, server.messages), (0, []), "dots and mails")
-
-
-@case("F20: poisonous rows are dead after one try, and others proceed")
-def poisonous_rows():
-    server = serving(ScriptedServer())
-    changes = ["recipient = 'no address'", "recipient = 'a@b.c, d@e.f'",
-               "recipient = repeat('x', 5000) || '@a.example'",
-               "recipient_name = E'a\\r\\nBcc: x@y.z'", "kind = 'unheard of'"]
-    poisonous = [invite()[1] for _ in changes]
-    for message, change in zip(poisonous, changes):
-        psql(f"UPDATE usermgmt.outbox SET {change}"
-             f" WHERE message_id = '{message}'")
-    long_name = invite()[1]
-    psql("UPDATE usermgmt.outbox SET recipient_name = repeat('Zoë ', 100000)"
-         f" WHERE message_id = '{long_name}'")
-    fine = [invite()[1] for _ in range(3)]
-    equal(once(server, "--timeout", "20").wait(20), 0, "exit code")
-    equal([state(message) for message in poisonous],
-          ["dead"] * len(poisonous), "states")
-    equal([queue(f"message_id = '{message}'")[0]["reply"] is None
-           for message in poisonous], [False] * len(poisonous), "no reason")
-    equal({state(message) for message in fine + [long_name]}, {"sent"}, "others")
-    check(max(len(line) for mail in server.messages
-              for line in mail.split(b"\r\n")) <= 998, "a long line")
-
-
-@case("F22: after hours of 4xx nothing is mailed late: expiry bounds the backlog")
-def storm_of_refusals():
-    server = serving(ScriptedServer({"rcpt": b"451 4.3.0 not now\r\n"}))
-    messages = [invite()[1] for _ in range(20)]
-    psql("UPDATE usermgmt.outbox SET expires_at = clock_timestamp()"
-         " + interval '3 seconds' WHERE state = 'queued'")
-    relay = Relay.plain(
-        server, "--poll-interval", "0.2", "-d",
-        "options='-c usermgmt.mail_retry_after=1'")
-    time.sleep(3.5)
-    tries = server.verbs().count("RCPT")
-    check(tries > 20, f"{tries} tries")
-    server.script.clear()
-    time.sleep(1.5)
-    relay.kill()
-    psql("SELECT usermgmt.run_maintenance()")
-    equal(server.messages, [], "mails after their expiry")
-    check({state(message) for message in messages} <= {"dead", "cancelled"},
-          "something is left")
-    attempts = int(psql("SELECT count(*) FROM usermgmt.outbox_attempt"
-                        " WHERE message_id IN ('" + "','".join(messages) + "')"))
-    check(attempts >= tries - 1, f"{attempts} attempts kept of {tries}")
-    return f"{tries} tries, 0 late mails"
-
-
-@case("R5: a refusal for now is tried again within the band that grows with it")
-def growing_delays():
-    server = serving(ScriptedServer({"rcpt": b"451 4.3.0 not now\r\n"}))
-    bands = []
-    messages = [invite()[1] for _ in range(30)]
-    for attempt in range(3):
-        once(server, "-d", "options='-c usermgmt.mail_retry_after=100'").wait()
-        waits = json.loads(psql(
-            "SELECT jsonb_agg(extract(epoch FROM o.due_at - a.ended_at))"
-            " FROM usermgmt.outbox AS o JOIN usermgmt.outbox_attempt AS a"
-            " USING (message_id, fence) WHERE message_id IN ('"
-            + "','".join(messages) + "')"))
-        equal(len(waits), 30, "attempts")
-        limit = 100 * 2 ** attempt
-        check(0 <= min(waits) and max(waits) <= limit + 1, waits)
-        check(max(waits) > limit / 2 and min(waits) < limit / 2, "no jitter")
-        bands.append(f"{min(waits):.0f} to {max(waits):.0f} s")
-        psql("UPDATE usermgmt.outbox SET due_at = clock_timestamp()"
-             " WHERE state = 'queued'")
-    return ", ".join(bands)

@@ -25,8 +25,8 @@ import operation_cases
 import https_cases
 import bounce_cases
 
-ALL = ("delivery_cases", "fault_cases", "https_cases", "bounce_cases",
-       "security_cases", "operation_cases", "session_cases", "database_cases",
+ALL = ("delivery_cases", "fault_cases", "queue_cases", "https_cases",
+       "bounce_cases", "security_cases", "operation_cases", "session_cases", "database_cases",
        "proof_cases")
 
 
