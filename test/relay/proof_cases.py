@@ -38,7 +38,7 @@ def storm():
         raise Skip("PGDATA is not set")
     count, kills, crashes = size((600, 8, 2), (10000, 50, 10))
     chance = random.Random(2)
-    server = serving(ScriptedServer(delay=0.004))
+    server = serving(ScriptedServer(delay=0.02))
     invite_many(count)
     events = ["kill"] * kills + ["crash"] * crashes
     chance.shuffle(events)
