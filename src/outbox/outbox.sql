@@ -229,6 +229,10 @@ COMMENT ON COLUMN usermgmt.suppressed_addresses.address IS 'The address, in lowe
 COMMENT ON COLUMN usermgmt.suppressed_addresses.reason IS 'What the bounce said.';
 COMMENT ON COLUMN usermgmt.suppressed_addresses.suppressed_at IS 'Since when.';
 
+CREATE FUNCTION usermgmt.outbox_figures() RETURNS SETOF usermgmt.outbox_statistics
+	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'SELECT * FROM usermgmt.outbox_statistics';
+COMMENT ON FUNCTION usermgmt.outbox_figures() IS 'The row of outbox_statistics, for the relay''s metrics.';
 CREATE INDEX outbox_dead ON usermgmt.outbox (message_id) WHERE state = 'dead';
 
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
@@ -239,7 +243,7 @@ INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('relay', 'function', 'outbox_bounced'),
 	('relay', 'function', 'outbox_next_due'),
 	('relay', 'function', 'run_maintenance'),
-	('relay', 'relation', 'outbox_statistics'),
+	('relay', 'function', 'outbox_figures'),
 	('operator', 'function', 'run_maintenance'),
 	('operator', 'function', 'outbox_pause'),
 	('operator', 'function', 'outbox_resume'),

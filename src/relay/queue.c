@@ -42,12 +42,12 @@ const Statement queue_statements[] = {
 							" - clock_timestamp()))::float8"},
 	[STATEMENT_MAINTENANCE] = {"run_maintenance", 0,
 							   "SELECT usermgmt.run_maintenance()"},
-	[STATEMENT_STATISTICS] = {"outbox_statistics", 0,
+	[STATEMENT_STATISTICS] = {"outbox_figures", 0,
 							  "SELECT queued, due, in_flight, dead,"
 							  " coalesce(greatest(0, extract(epoch FROM"
 							  " clock_timestamp() - oldest_due_at)), 0)"
 							  "::float8 AS oldest_seconds, paused"
-							  " FROM usermgmt.outbox_statistics"},
+							  " FROM usermgmt.outbox_figures()"},
 	[STATEMENT_COUNT] = {0},
 };
 

@@ -54,7 +54,7 @@ typedef struct Wait
 
 /*
  * A way out for one letter at a time, such as a connection to a mail server or
- * a directory. Nothing here blocks but for names, files and the fence.
+ * a directory. Nothing here blocks but for files and the fence.
  */
 typedef struct Transport Transport;
 struct Transport

@@ -240,6 +240,7 @@ def metrics():
     relay = Relay("--smtp", "smtp://127.0.0.1:9", "--tls", "none", "--metrics",
                   path)
     invite()
+    wait_for(lambda: "paused for" in relay.log(), 20)
     waits.append(seen(paused=1))
     relay.kill()
     return "seen after " + ", ".join(f"{wait:.1f} s" for wait in waits)

@@ -31,8 +31,8 @@ ALL = ("delivery_cases", "fault_cases", "queue_cases", "https_cases",
 
 
 def main(*modules, chosen=()):
-    """Runs the cases of these modules, in a database of their own if the name
-    of the present one is said to be a template by RELAY_DATABASES."""
+    """Runs the cases of these modules; in a database of their own, made from
+    PGDATABASE's connection, if RELAY_DATABASES is set."""
     harness.set_up(modules[0] if os.environ.get("RELAY_DATABASES") else None)
     for name in modules:
         importlib.import_module(name)
