@@ -81,7 +81,7 @@ SELECT usermgmt.request_email_change('olivia@home.example', 'correct horse batte
 SELECT usermgmt.request_email_change('olivia@home.example', 'correct horse battery');
 \echo :SQLSTATE
 SELECT kind, recipient, state FROM usermgmt.mail_queue WHERE kind LIKE 'email%' ORDER BY kind;
-SELECT substring(text_body FROM 'token=(\S+)') AS link, regexp_replace(text_body, 'token=\S+|until [0-9: -]+ UTC', '...', 'g') AS text
+SELECT substring(text_body FROM 'token=(\S+)') AS link, regexp_replace(text_body, 'token=\S+|until [^.]+ UTC', '...', 'g') AS text
 FROM usermgmt.outbox_claim('psql') WHERE kind = 'email_change' \gset
 \echo :text
 SELECT old_email, new_email, status FROM usermgmt.preview_email_change(:'link');

@@ -195,16 +195,13 @@ CREATE VIEW usermgmt.outbox_statistics AS
 					THEN 'restored copy' END)
 			FROM usermgmt.installation AS i
 		) AS paused,
-		statement_timestamp() - min(due_at) FILTER (WHERE state = 'queued' AND due_at <= statement_timestamp()) AS oldest_age,
-		min(due_at) FILTER (WHERE state = 'queued' AND due_at > statement_timestamp()) AS next_due_at,
-		count(*) FILTER (WHERE state = 'queued' AND held)::integer AS held,
-		(SELECT count(*)::integer FROM usermgmt.address_suppression) AS suppressed_addresses,
+		(SELECT statement_timestamp() - min(due_at) FROM usermgmt.outbox WHERE state = 'queued' AND due_at <= statement_timestamp()) AS oldest_age,
+		(SELECT min(due_at) FROM usermgmt.outbox WHERE state = 'queued' AND due_at > statement_timestamp()) AS next_due_at,
+		(SELECT count(*) FROM usermgmt.outbox WHERE state = 'queued' AND held)::integer AS held,
+		(SELECT count(*) FROM usermgmt.address_suppression)::integer AS suppressed_addresses,
 		(SELECT a.reply FROM usermgmt.outbox_attempt AS a WHERE NOT (a.outcome = 'sent') ORDER BY a.ended_at DESC LIMIT 1) AS last_error,
 		(SELECT max(a.ended_at) FROM usermgmt.outbox_attempt AS a WHERE NOT (a.outcome = 'sent')) AS last_error_at,
-		(SELECT max(a.ended_at) FROM usermgmt.outbox_attempt AS a WHERE a.outcome = 'sent') AS last_sent_at
-	FROM usermgmt.outbox
-	WHERE state IN ('queued', 'claimed', 'sending', 'dead');
-COMMENTpaused;
+		(SELECT max(a.ended_at) FROM usermgmt.outbox_attempt AS a WHERE a.outcome = 'sent') AS last_sent_at;
 COMMENT ON VIEW usermgmt.outbox_statistics IS 'How the mail goes: what waits and since when, what failed, and the last error.';
 COMMENT ON COLUMN usermgmt.outbox_statistics.queued IS 'Mails waiting.';
 COMMENT ON COLUMN usermgmt.outbox_statistics.due IS 'Of those, mails that could be sent now.';

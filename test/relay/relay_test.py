@@ -16,18 +16,10 @@ sys.dont_write_bytecode = True
 
 # pylint: disable=wrong-import-position
 import harness
-import delivery_cases
-import template_cases
-import fault_cases
-import database_cases
-import security_cases
-import operation_cases
-import https_cases
-import bounce_cases
 
 ALL = ("delivery_cases", "fault_cases", "queue_cases", "https_cases",
-       "bounce_cases", "security_cases", "operation_cases", "session_cases", "database_cases",
-       "proof_cases")
+       "bounce_cases", "template_cases", "security_cases", "operation_cases",
+       "session_cases", "database_cases", "proof_cases")
 
 
 def main(*modules, chosen=()):

@@ -11,6 +11,13 @@ SELECT usermgmt.grant_access(r, r) FROM unnest(ARRAY['application', 'operator', 
 CREATE SCHEMA probe;
 GRANT USAGE ON SCHEMA probe TO PUBLIC;
 CREATE TABLE probe.world (name text PRIMARY KEY, value text NOT NULL);
+CREATE TABLE public.probe_lead (lead_id integer PRIMARY KEY, tenant_id uuid);
+CREATE TABLE public.probe_deal (deal_id integer PRIMARY KEY, tenant_id uuid);
+CREATE TABLE public.probe_sink (action text, object_id text);
+SELECT usermgmt.attach_table('public.probe_deal', 'tenant_id');
+ALTER TABLE public.probe_lead OWNER TO operator;
+ALTER TABLE public.probe_deal OWNER TO operator;
+ALTER TABLE public.probe_sink OWNER TO operator;
 CREATE TABLE probe.actor (name text PRIMARY KEY, token text);
 CREATE TABLE probe.mail OF usermgmt.outbox_message;
 CREATE FUNCTION probe.of(name text) RETURNS text LANGUAGE sql STABLE AS $$
@@ -96,6 +103,8 @@ SELECT usermgmt.resend_invitation(probe.id('acme_ida'))
 SELECT probe.keep('queued', message_id::text) FROM usermgmt.outbox WHERE state = 'queued' AND subject_id = probe.id('acme_ida');
 SELECT usermgmt.reset_tenant_setting('resend_cooldown');
 UPDATE usermgmt.invitation SET queued_at = queued_at - INTERVAL '1 day';
+INSERT INTO usermgmt.address_suppression VALUES ('bounced@acme.example', '5.1.1', now());
+SELECT probe.keep('checkpoint', usermgmt.audit_checkpoint());
 
 DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET usermgmt.allow_sign_up = on', current_database()); END $$;
 INSERT INTO probe.actor VALUES ('no session', NULL), ('member', probe.of('acme_bob_token')), ('admin', probe.of('acme_ann_token')),
@@ -197,6 +206,23 @@ INSERT INTO probe.call VALUES
 	('workspace_facts', ARRAY['probe.id(''acme_site'')']),
 	('workspace_health', ARRAY['probe.id(''acme_site'')']),
 	('check', '{}'),
+	('attach_table', ARRAY['''public.probe_lead''', '''tenant_id''']),
+	('detach_table', ARRAY['''public.probe_deal''']),
+	('attachment', ARRAY['''public.probe_deal''::regclass']),
+	('workspaces_as', ARRAY['''viewer''']),
+	('record_activity', ARRAY['''export''']),
+	('set_audit_sink', ARRAY['''public.probe_sink''']),
+	('audit_seal', '{}'),
+	('audit_checkpoint', '{}'),
+	('audit_verify', '{}'),
+	('audit_verify_checkpoint', ARRAY['probe.of(''checkpoint'')']),
+	('audit_retire', ARRAY['''2000-01-01''']),
+	('erase_person', ARRAY['probe.id(''acme_rex'')']),
+	('set_email_template', ARRAY['''invitation''', '''en''', '''Join us''']),
+	('reset_email_template', ARRAY['''invitation''', '''en''']),
+	('preview_email', ARRAY['''invitation''', '''en''']),
+	('unsuppress_address', ARRAY['''bounced@acme.example''']),
+	('outbox_figures', '{}'),
 	('access_history', ARRAY['probe.id(''acme_bob'')']),
 	('access_at', ARRAY['clock_timestamp()']),
 	('id_at', ARRAY['''2026-01-01''']),
@@ -277,7 +303,7 @@ CREATE FUNCTION probe.relation_cells(who text) RETURNS TABLE (name name, cell te
 	FROM probe.public_relation AS v, LATERAL probe.attempt(who, format(CASE WHEN v.has_tenant
 			THEN 'SELECT concat_ws('' / '', %2$s(count(*) FILTER (WHERE tenant_id = probe.id(''acme''))), %2$s(count(*) FILTER (WHERE tenant_id = probe.id(''beta'')))) FROM usermgmt.%1$I'
 			ELSE 'SELECT %2$s(count(*)) FROM usermgmt.%1$I' END,
-		v.name, CASE WHEN v.name ~ '^(audit_|outbox|mail_queue|session|password_reset|login_throttle|email_template|access_privilege|role_permission|permission|role_matrix|inventory|member_count|membership_history)' THEN 'probe.some' ELSE '' END)) AS a
+		v.name, CASE WHEN v.name ~ '^(audit_|outbox|mail_queue|session|password_reset|login_throttle|email_template|access_privilege|role_permission|permission|role_matrix|inventory|member_count|report_|membership_history)' THEN 'probe.some' ELSE '' END)) AS a
 	ORDER BY v.name
 $$;
 CREATE FUNCTION probe.some(n bigint) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT CASE n WHEN 0 THEN '0' ELSE 'some' END $$;
