@@ -55,7 +55,7 @@ password_prove(const Account *account, const Password *password)
 		case PASSWORD_BUSY:
 			refuse_busy(2);
 		case PASSWORD_WRONG:
-			throttle_failure(&address);
+			throttle_failure_apart(&account->user_id, &address);
 			ereport(ERROR, (errcode(ERRCODE_UM_WRONG_PASSWORD),
 							errmsg("the present password is another one"),
 							errhidestmt(true)));

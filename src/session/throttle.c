@@ -140,8 +140,8 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
 		decide(true);
 }
 
-static void
-remember(const Address *address)
+void
+throttle_remember(const Address *address)
 {
 	uint64 hash = hash_of(address);
 	Memory *place = &memory[hash / 2 % MEMORY_SIZE];
@@ -189,7 +189,7 @@ throttle_failure(const Address *address)
 	if (failures > FREE_FAILURES)
 		spi_run(set_next_try, ARG_TEXT(address->canonical),
 				ARG_TIME(next_try(failures, now)));
-	remember(address);
+	throttle_remember(address);
 }
 
 void

@@ -5,6 +5,7 @@
 #define USERMGMT_THROTTLE_H
 
 #include "core/address.h"
+#include "utils/uuid.h"
 
 /* Waits until no other transaction guesses at the address; false when that took
  * longer than hash_wait. It holds until the end of the transaction. */
@@ -20,6 +21,14 @@ extern int throttle_wait(const Address *address);
 /* Counts a wrong password. The row is the same whether or not the address
  * belongs to anybody. */
 extern void throttle_failure(const Address *address);
+
+/* Counts it although the caller is about to raise an error; waits for the
+ * worker that writes it down. */
+extern void throttle_failure_apart(const pg_uuid_t *user_id,
+								   const Address *address);
+
+/* Counts it in this backend alone, if the transaction is rolled back. */
+extern void throttle_remember(const Address *address);
 
 /* Forgets the failures of an address as typed: it has a new password. */
 extern void throttle_clear(const char *email);

@@ -131,6 +131,25 @@ is(ask($owner, sprintf $log_in, 'seven quiet lanterns'), 'ok', 'R15: and the new
 	$guesser->quit;
 }
 
+# A wrong present password is an error, which takes back everything but this.
+{
+	my $token = ask($operator, "SELECT session_token FROM usermgmt.log_in('ann\@acme.example', 'seven quiet lanterns')");
+	my %answer;
+
+	ask($operator, 'DELETE FROM usermgmt.login_throttle');
+	foreach my $call (map { (q(change_password('a guess', 'another long one')), q(request_email_change('x@acme.example', 'a guess'))) } 1 .. 10)
+	{
+		my $thief = connection($node, 'app', '-U', 'web');
+
+		ask($thief, "SELECT FROM usermgmt.use_session('$token', 'connection')");
+		$answer{ sqlstate($thief, "SELECT usermgmt.$call") }++;
+		$thief->quit;
+	}
+	is(join(' ', sort keys %answer), 'UM020 UM022', 'R15: who has stolen a session is throttled too');
+	cmp_ok($answer{UM020}, '<=', 12, "R15: with a new connection for every guess at its password: $answer{UM020} of 20 evaluated");
+	cmp_ok(ask($operator, "SELECT failures FROM usermgmt.login_throttle WHERE address = 'ann\@acme.example'"), '>', 5, 'R15: the failures are written down');
+}
+
 diag(sprintf 'R15, D24: %d of %d guesses by %d clients were evaluated in %d s of moved clock; longest wait %d s', $evaluated, $evaluated + $refused, $clients, $seconds, $wait);
 $_->quit foreach $owner, $operator;
 $node->stop;
