@@ -8,15 +8,13 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "lib/stringinfo.h"
 #include "utils/json.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "account/account.h"
 #include "audit/audit.h"
 #include "core/address.h"
+#include "core/attempt.h"
 #include "core/errors.h"
 #include "core/installation.h"
 #include "core/uuid.h"
@@ -172,51 +170,38 @@ remove_member(FunctionCallInfo fcinfo, const pg_uuid_t *heir,
 	return removal;
 }
 
-/*
- * Remove in a subtransaction, and undo it.
- */
-static Removal
-rehearse(FunctionCallInfo fcinfo)
+/* A removal that is undone. */
+typedef struct Rehearsal
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	FunctionCallInfo fcinfo;
 	Removal removal;
-	ErrorData *volatile error = NULL;
+} Rehearsal;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		removal = remove_member(fcinfo, NULL, NULL);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	if (error != NULL)
-		ReThrowError(error);
-	return removal;
+static void
+rehearse(void *arg)
+{
+	Rehearsal *rehearsal = arg;
+
+	rehearsal->removal = remove_member(rehearsal->fcinfo, NULL, NULL);
 }
 
 PG_FUNCTION_INFO_V1(preview_removal);
 Datum
 preview_removal(PG_FUNCTION_ARGS)
 {
-	Removal removal;
+	Rehearsal rehearsal = {.fcinfo = fcinfo};
+	const Removal *removal = &rehearsal.removal;
+	ErrorData *error;
 
 	SPI_connect();
 	begin_writing(fcinfo);
-	removal = rehearse(fcinfo);
-	spi_run(show_preview, ARG_INT(removal.sessions),
-			ARG_INT(removal.invitations), ARG_INT(removal.workspaces),
-			ARG_UUID(removal.new_owner_id), ARG_BOOL(removal.closes_account),
-			ARG_TEXT(removal.resources));
+	error = attempt(rehearse, &rehearsal, false);
+	if (error != NULL)
+		ReThrowError(error);
+	spi_run(show_preview, ARG_INT(removal->sessions),
+			ARG_INT(removal->invitations), ARG_INT(removal->workspaces),
+			ARG_UUID(removal->new_owner_id), ARG_BOOL(removal->closes_account),
+			ARG_TEXT(removal->resources));
 	return spi_finish_with_row(fcinfo);
 }
 

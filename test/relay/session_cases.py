@@ -41,6 +41,8 @@ def terminated_after_dot():
 def terminated_idle():
     server = serving(ScriptedServer())
     relay = Relay.plain(server, "--poll-interval", "60")
+    wait_for(lambda: relay.log().count("connected to database") == 1)
+    time.sleep(0.5)
     psql(f"SELECT pg_terminate_backend({relay.backend()}, 5000)")
     wait_for(lambda: relay.log().count("connected to database") == 2)
     relay.backend()
