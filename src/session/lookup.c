@@ -22,6 +22,7 @@
 #include "utils/snapmgr.h"
 
 #include "session/session.h"
+#include "session/standby.h"
 
 /* The columns that validation reads. */
 typedef enum Column
@@ -160,7 +161,7 @@ session_read(const pg_uuid_t *session_id, const pg_uuid_t *tenant_id,
 				UUIDPGetDatum(tenant_id));
 	index_rescan(scan, keys, 2, NULL, 0);
 	found = index_getnext_slot(scan, ForwardScanDirection, slot) &&
-			read_row(slot, hash, actor);
+			read_row(slot, hash, actor) && standby_is_fresh();
 	actor->session_id = *session_id;
 	actor->tenant_id = *tenant_id;
 	index_endscan(scan);

@@ -26,6 +26,7 @@
 #include "core/uuid.h"
 #include "outbox/outbox.h"
 #include "session/session.h"
+#include "session/standby.h"
 #include "session/throttle.h"
 
 #define USER_AGENT_MAX 512
@@ -214,6 +215,7 @@ use_session_body(PG_FUNCTION_ARGS)
 	bool nulls[6] = {false};
 	Datum values[6];
 
+	standby_require_fresh();
 	if (!session_token_parse(PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0),
 							 &token) ||
 		!installation_is_live() ||
@@ -276,6 +278,7 @@ session_changed(PG_FUNCTION_ARGS)
 {
 	trigger_require(fcinfo, TRIGGER_EVENT_AFTER);
 	actor_signal();
+	standby_revoke();
 	return PointerGetDatum(NULL);
 }
 
@@ -310,6 +313,7 @@ session_init(void)
 {
 	actor_set_reader(reread, session_setting_wish, session_setting_read);
 	session_setting_define();
+	standby_define();
 	throttle_init();
 	session_touch_init();
 	audit_register("session", session_action);
