@@ -2,7 +2,7 @@
 # ./run demo: one invitation from beginning to end, on a throw-away cluster,
 # with mail over SMTP. Every step compares what came back with what had to.
 
-steps=18
+steps=20
 owner=olivia@acme.example
 invitee=zoe@example.org
 invitee_name='Zoë Müller-Łukasiewicz'
@@ -54,6 +54,8 @@ demo()
 	shut_zoe_out
 	let_zoe_back
 	show_trail
+	catch_a_forger
+	look_back
 	prove_nothing_stored
 
 	[ "$number" -eq "$steps" ] || fail "$number steps, not $steps"
@@ -216,6 +218,46 @@ show_trail()
 	psql -d demo -P footer=off -c "
 		SELECT to_char(occurred_at, 'HH24:MI:SS') AS time, action, coalesce(actor_email, actor_db_role) AS actor, subject_email, reason
 		FROM usermgmt.audit_trail ORDER BY occurred_at, event_id" | show
+}
+
+catch_a_forger()
+{
+	step 'The trail is sealed; a superuser who rewrites an event is named'
+	checkpoint=$(operator -c 'SELECT usermgmt.audit_checkpoint()')
+	expect 'the verification before' '' "$(operator -c 'SELECT * FROM usermgmt.audit_verify()')"
+	got=$(operator <<-END
+		BEGIN;
+		SET LOCAL session_replication_role = replica;
+		UPDATE usermgmt.audit_event SET reason = 'her own wish' WHERE action = 'user.deactivated';
+		SELECT e.action, v.problem FROM usermgmt.audit_verify_checkpoint('$checkpoint') AS v
+			JOIN usermgmt.audit_event AS e USING (event_id);
+		ROLLBACK;
+	END
+	)
+	expect 'the event' 'user.deactivated' "${got%%|*}"
+	expect 'the verification after' '' "$(operator -c "SELECT * FROM usermgmt.audit_verify_checkpoint('$checkpoint')")"
+	ok
+	printf '%s\n' "$got" | show
+}
+
+look_back()
+{
+	step 'Who had access while she was out, and why she has it now'
+	got=$(operator <<-END
+		SELECT a.email, a.role, a.status FROM usermgmt.account AS p, usermgmt.access_history(p.user_id) AS h,
+			usermgmt.access_at(h.valid_from, 'acme') AS a
+			WHERE p.email = '$invitee' AND h.status = 'deactivated' AND a.email = p.email;
+	END
+	)
+	expect 'the look back' "$invitee|member|deactivated" "$got"
+	got=$(operator <<-END
+		SELECT x.allowed, x.role, x.how, x.granted_by_email FROM usermgmt.use_tenant('acme'),
+			usermgmt.account AS a, usermgmt.explain_access(a.user_id, 'create_evidence') AS x WHERE a.email = '$invitee';
+	END
+	)
+	expect 'the explanation' "t|member|invitation accepted|$owner" "$got"
+	ok
+	printf '%s\n' "$got" | show
 }
 
 prove_nothing_stored()
