@@ -163,9 +163,10 @@ def fill(count):
     invite_many(1)
     psql("INSERT INTO usermgmt.outbox (message_id, tenant_id, kind, subject_id,"
          " recipient, due_at, expires_at, created_at) SELECT gen_random_uuid(),"
-         " tenant_id, kind, subject_id, recipient, due_at, expires_at, created_at"
+         " tenant_id, kind, subject_id, n || '-' || recipient, due_at,"
+         " expires_at, created_at"
          " FROM (SELECT * FROM usermgmt.outbox WHERE state = 'queued' LIMIT 1)"
-         f" AS o, generate_series(1, {count})")
+         f" AS o, generate_series(1, {count}) AS n")
 
 
 def empty():
