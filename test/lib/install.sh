@@ -57,6 +57,7 @@ find_missing()
 	need libjansson-dev /usr/include/jansson.h
 	[ "$1" != build ] || return 0
 	need python3 /usr/bin/python3
+	[ "$1" != bench ] || return 0
 	need python3-aiosmtpd /usr/lib/python3/dist-packages/aiosmtpd/main.py
 	[ "$1" != demo ] || return 0
 	need perl /usr/share/perl/*/TAP/Harness.pm
@@ -88,7 +89,7 @@ apt()
 	return 1
 }
 
-# need_packages build|demo|test: install what is missing, or say what is and exit 77.
+# need_packages build|bench|demo|test: install what is missing, or say what is and exit 77.
 need_packages()
 {
 	find_missing "$1"

@@ -1,0 +1,231 @@
+"""P3 and P4: inviting, and accepting, beside the rows that they write."""
+import ctypes
+import multiprocessing
+import os
+import time
+
+from measure import Options, Pgbench, Ratio, Skip, Stopwatch, in_turn, one_line, report
+from pq import Connection, settle
+from twins import twins
+
+BIND = """\\if :first
+SELECT * FROM usermgmt.use_session(:token, 'connection');
+\\set first 0
+\\endif
+"""
+OURS = """\\set n random(1, 1000000000000000)
+SELECT * FROM usermgmt.invite_user(email => 'a' || :n || '@example.com', name => 'Some Body');
+"""
+TWIN = """\\set n random(1, 1000000000000000)
+SELECT * FROM twin.invite_user(email => 'a' || :n || '@example.com', name => 'Some Body');
+"""
+# The rows that invite_user() leaves, in one statement.
+RAW = """\\set n random(1, 1000000000000000)
+WITH i AS (
+	INSERT INTO raw.invitation (invitation_id, tenant_id, email, canonical_email, name, role, state, invited_by,
+		invited_by_email, created_at, queued_at, expires_at)
+	VALUES (gen_random_uuid(), :tenant, 'a' || :n || '@example.com', 'a' || :n || '@example.com', 'Some Body', 'member',
+		'pending', :owner, 'olivia@acme.example', now(), now(), now() + interval '7 days')
+	RETURNING *
+), o AS (
+	INSERT INTO raw.outbox (message_id, tenant_id, kind, subject_id, recipient, recipient_name, due_at, expires_at, created_at)
+	SELECT gen_random_uuid(), tenant_id, 'invitation', invitation_id, email, name, now(), expires_at, now() FROM i
+)
+INSERT INTO raw.audit_event (tenant_id, event_id, occurred_at, actor_user_id, actor_email, actor_db_role, session_id,
+	action, object_type, object_id, subject_email, new, transaction_id, epoch)
+SELECT tenant_id, gen_random_uuid(), now(), invited_by, invited_by_email, session_user, :session, 'invitation.created',
+	'invitation', invitation_id::text, email, jsonb_build_object('invitation_id', invitation_id, 'tenant_id', tenant_id,
+		'email', email, 'name', name, 'role', role, 'message', message, 'state', state, 'generation', generation,
+		'invited_by', invited_by, 'invited_by_email', invited_by_email, 'created_at', created_at, 'queued_at', queued_at,
+		'expires_at', expires_at, 'accepted_at', accepted_at, 'accepted_by', accepted_by, 'revoked_at', revoked_at,
+		'revoked_by', revoked_by, 'revoke_reason', revoke_reason, 'declined_at', declined_at),
+	pg_current_xact_id(), 0
+FROM i;
+"""
+GUESTS = 60  # a round of acceptances
+FOREIGN = "b"  # the tenant that people of acme are invited to
+ACCEPT = "SELECT outcome FROM usermgmt.accept_invitation($1)"
+# The rows that accept_invitation() leaves of somebody who has an account.
+RAW_ACCEPT = """WITH i AS (
+	UPDATE raw.invitation SET state = 'accepted', accepted_at = now(), accepted_by = $2, holds_seat = false
+	WHERE invitation_id = $1 AND state = 'pending' RETURNING *
+), m AS (
+	INSERT INTO raw.membership (tenant_id, user_id, role, joined_at, last_login_at, last_seen_at)
+	SELECT tenant_id, accepted_by, role, now(), now(), now() FROM i RETURNING *
+), s AS (
+	INSERT INTO raw.session (session_id, tenant_id, user_id, token_hash, role, email, state, created_at, last_used_at, expires_at)
+	SELECT gen_random_uuid(), tenant_id, accepted_by, sha256('x'), role, email, 'open', now(), now(), now() + interval '8 hours' FROM i
+	RETURNING *
+)
+INSERT INTO raw.audit_event (tenant_id, event_id, occurred_at, actor_user_id, actor_db_role, action, object_type, object_id,
+	subject_email, old, new, transaction_id, epoch)
+SELECT i.tenant_id, gen_random_uuid(), now(), i.accepted_by, session_user, e.action, e.kind, e.id::text, i.email, e.old, e.new,
+	pg_current_xact_id(), 0
+FROM i, m, s, LATERAL (VALUES
+	('invitation.accepted', 'invitation', i.invitation_id, jsonb_build_object('state', 'pending', 'accepted_at', NULL, 'accepted_by', NULL),
+		jsonb_build_object('state', i.state, 'accepted_at', i.accepted_at, 'accepted_by', i.accepted_by)),
+	('user.joined', 'user', i.accepted_by, NULL, to_jsonb(m)),
+	('session.started', 'session', s.session_id, NULL, to_jsonb(s) - 'token_hash')
+) AS e (action, kind, id, old, new)"""
+
+
+def invite():
+    data = twins()
+    for clients in (1, 8):
+        ours = Pgbench(data.name, clients, "bench_app")
+        ours.variables = {"first": 1, "token": data.owner_token}
+        with Connection(data.name) as operator:
+            session = operator.one("SELECT session_id FROM usermgmt.session"
+                                   f" WHERE user_id = '{data.owner}' LIMIT 1")
+        twin = Pgbench(data.name, clients, "bench_app", **{"twin.token": f"{session}.{session}"})
+        raw = Pgbench(data.name, clients)
+        raw.variables = {"tenant": data.tenant, "owner": data.owner, "session": session}
+        found = in_turn(Options.rounds + 2, {
+            "raw": lambda: raw.rate(RAW), "ours": lambda: ours.rate(BIND + OURS),
+            "twin": lambda: twin.rate(TWIN)})
+        crowd = f"{clients} client{'s' * (clients > 1)}"
+        report("P3", f"invite_user / its bare rows, {crowd}", Ratio(found["ours"], found["raw"]),
+               "≥ 0.70" if clients == 1 else "≥ 0.60",
+               f"{ours.shown(OURS)} / `{one_line(RAW)}` (test/bench/invitation.py)")
+        report("P3", f"invite_user / its PL/pgSQL twin, {crowd}",
+               Ratio(found["ours"], found["twin"]), "≥ 1.00",
+               f"the same / `{one_line(TWIN)}` (test/bench/twins.sql)")
+
+
+def invite_processor_time():
+    data = twins()
+    with Connection(data.name) as operator:
+        session = operator.one("SELECT session_id FROM usermgmt.session"
+                               f" WHERE user_id = '{data.owner}' LIMIT 1")
+    quick = {"synchronous_commit": "off"}
+    with data.owner_connection(**quick) as ours, \
+            Connection(data.name, "bench_app", **{"twin.token": f"{session}.{session}"}, **quick) as twin, \
+            Connection(data.name, **quick) as raw:
+        statement = RAW.split("\n", 1)[1]
+        for name, value in (("tenant", f"'{data.tenant}'"), ("owner", f"'{data.owner}'"),
+                            ("session", f"'{session}'"), ("n", "$1::text")):
+            statement = statement.replace(f":{name}", value)
+        number = iter(range(10**9))
+        found = in_turn(Options.rounds * 4, {
+            "ours": lambda: ours.cost(100, lambda _: ours.call(
+                "SELECT * FROM usermgmt.invite_user(email => $1, name => 'Some Body')",
+                f"c{next(number)}@example.com")),
+            "twin": lambda: twin.cost(100, lambda _: twin.call(
+                "SELECT * FROM twin.invite_user(email => $1, name => 'Some Body')",
+                f"c{next(number)}@example.com")),
+            "raw": lambda: raw.cost(100, lambda _: raw.call(statement, f"c{next(number)}"))})
+    for name, what in (("raw", "its bare rows"), ("twin", "its PL/pgSQL twin")):
+        report("P3", f"server time: {what} / invite_user", Ratio(found[name], found["ours"]), None,
+               "processor time of the backend, 100 calls a round, synchronous_commit = off")
+
+
+def guests(data, number):
+    """People of acme with a session there and a link to the other tenant."""
+    with Connection(data.name) as operator:
+        if operator.one(f"SELECT count(*) FROM usermgmt.tenant WHERE slug = '{FOREIGN}'") == "0":
+            operator.run(f"SELECT usermgmt.create_tenant('{FOREIGN}', 'B', 'b@b.example')")
+        operator.run("SELECT usermgmt.use_tenant('acme')")
+        people = [row[0] for row in operator.run(
+            "SELECT m.user_id FROM usermgmt.membership AS m WHERE m.status = 'active'"
+            " AND NOT EXISTS (SELECT FROM usermgmt.invitation AS i JOIN usermgmt.account AS a"
+            " USING (canonical_email) WHERE a.user_id = m.user_id)"
+            f" AND m.role = 'member' ORDER BY m.user_id LIMIT {number}")]
+        found = [{"user": user, "session": operator.one(
+            f"SELECT session_token FROM usermgmt.start_session('{user}')")} for user in people]
+        operator.run(f"SELECT usermgmt.use_tenant('{FOREIGN}')")
+        for guest in found:
+            guest["invitation"] = operator.one(
+                "SELECT invitation_id FROM usermgmt.account AS a, usermgmt.invite_user(a.email)"
+                f" WHERE a.user_id = '{guest['user']}'")
+            guest["link"] = operator.one(
+                f"SELECT usermgmt.invitation_link('{guest['invitation']}')").split("token=")[1]
+        operator.run("INSERT INTO raw.tenant SELECT * FROM usermgmt.tenant ON CONFLICT DO NOTHING;"
+                     " INSERT INTO raw.invitation SELECT * FROM usermgmt.invitation ON CONFLICT DO NOTHING")
+    return found
+
+
+def accept():
+    """Acceptance by somebody who is signed in, so that nothing is hashed."""
+    data = twins()
+    rounds = Options.rounds + 2
+    people = guests(data, GUESTS * rounds)
+    walls = {"ours": [], "raw": []}
+    costs = {"ours": [], "raw": []}
+
+    def timed(connection, sums, sql, *values):
+        began, watch = connection.processor(), Stopwatch()
+        answer = connection.call(sql, *values)
+        wall = watch.microseconds()
+        settle()
+        sums[0] += connection.processor() - began
+        sums[1] += wall
+        return answer
+
+    with Connection(data.name, "bench_app") as ours, Connection(data.name) as raw:
+        for number in range(rounds):
+            sums = {"ours": [0, 0], "raw": [0, 0]}
+            for guest in people[number * GUESTS:(number + 1) * GUESTS]:
+                ours.call("SELECT usermgmt.use_session($1, 'connection')", guest["session"])
+                outcome = timed(ours, sums["ours"], ACCEPT, guest["link"])
+                if outcome != [["ok"]]:
+                    raise RuntimeError(f"accept_invitation: {outcome}")
+                timed(raw, sums["raw"], RAW_ACCEPT, guest["invitation"], guest["user"])
+            for name, (cost, wall) in sums.items():
+                costs[name].append(cost)
+                walls[name].append(wall)
+    how = f"`{ACCEPT}` with the person's session / `{one_line(RAW_ACCEPT)}`, {GUESTS} people a round"
+    report("P4", "accept_invitation without a hash / its bare rows, 1 client",
+           Ratio(walls["raw"], walls["ours"]), "≥ 0.60", how + ", wall time with commit")
+    report("P4", "server time: the bare rows / accept_invitation",
+           Ratio(costs["raw"], costs["ours"]), None, how + ", processor time")
+
+
+def bare_hashes(seconds):
+    """Hashes per second of libsodium on every core, at the default cost."""
+    sodium = ctypes.CDLL("libsodium.so.23")
+    sodium.sodium_init()  # chooses the fast implementation
+    out = ctypes.create_string_buffer(128)
+    count, began = 0, time.monotonic()
+    while time.monotonic() - began < seconds:
+        sodium.crypto_pwhash_str_alg(out, b"correct horse battery staple", ctypes.c_ulonglong(28),
+                                     ctypes.c_ulonglong(3), ctypes.c_size_t(64 << 20), 2)
+        count += 1
+    return count / (time.monotonic() - began)
+
+
+def accept_with_hash():
+    """New people: as many at a time as there are cores."""
+    data = twins()
+    cores = os.cpu_count()
+    seconds = max(4, Options.seconds)
+    per_round = 40 * cores
+    rounds = max(3, Options.rounds // 2)
+    try:
+        ctypes.CDLL("libsodium.so.23")
+    except OSError as error:
+        raise Skip(f"libsodium.so.23 cannot be loaded: {error}") from error
+    with data.operator_connection(synchronous_commit="off") as operator:
+        operator.run("CREATE TABLE bench.guest (n serial, link text);"
+                     " CREATE SEQUENCE bench.next; GRANT USAGE ON SCHEMA bench TO bench_app;"
+                     " GRANT SELECT ON bench.guest TO bench_app; GRANT ALL ON bench.next TO bench_app")
+        operator.run(f"INSERT INTO bench.guest (link) SELECT split_part(usermgmt.invitation_link(i.invitation_id),"
+                     f" 'token=', 2) FROM generate_series(1, {per_round * rounds}) AS n,"
+                     f" LATERAL (SELECT * FROM usermgmt.invite_user('h' || n || '@example.com')) AS i;"
+                     " ALTER TABLE bench.guest ADD PRIMARY KEY (n); ANALYZE bench.guest")
+    script = ("SELECT link FROM bench.guest WHERE n = (SELECT nextval('bench.next')) \\gset\n"
+              "SELECT outcome FROM usermgmt.accept_invitation(:link, 'seven quiet lanterns on the bridge');\n")
+    pgbench = Pgbench(data.name, cores, "bench_app")
+    with multiprocessing.Pool(cores) as pool:
+        found = in_turn(rounds, {
+            "ours": lambda: pgbench.rate(script, seconds),
+            "bare": lambda: sum(pool.map(bare_hashes, [seconds] * cores))})
+    report("P4", f"accept_invitation with a new password / bare libsodium, {cores} cores",
+           Ratio(found["ours"], found["bare"]), "≥ 0.95",
+           f"{pgbench.shown(script)} / crypto_pwhash_str() in {cores} processes, 64 MiB, 3 passes")
+
+
+def run():
+    invite()
+    invite_processor_time()
+    accept()
+    accept_with_hash()
