@@ -19,7 +19,10 @@ BENCHES = {
     "invitation": "P3 inviting, P4 accepting",
     "audit": "P5 what the audit trigger adds, P11 sealing",
     "member": "P6 deactivation and revocation",
+    "outbox": "P7 claiming mail, P8 and P12 the relay",
     "timing": "R14 whether time tells who is known",
+    "memory": "P12 what a call leaves behind",
+    "growth": "P9 growth of the history, P10 pages of lists",
 }
 
 
@@ -66,7 +69,7 @@ def main():
     names = arguments()
     began = conditions()
     started = time.monotonic()
-    psql("postgres", "-c", "CREATE ROLE bench_app LOGIN")
+    psql("postgres", "-c", "CREATE ROLE bench_app LOGIN IN ROLE pg_read_all_stats")
     say(f"PostgreSQL {began}")
     for name in names or BENCHES:
         part = time.monotonic()

@@ -14,6 +14,7 @@ SELECT usermgmt.create_tenant('acme', 'Acme GmbH', 'olivia@acme.example', 'Olivi
 SELECT usermgmt.use_tenant('acme');
 
 CREATE SCHEMA bench;
+GRANT USAGE ON SCHEMA bench TO bench_app;
 -- The n-th id of a kind, in the form of a version 7 uuid: sorted by n.
 CREATE FUNCTION bench.id(kind integer, n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 	$$SELECT (lpad(to_hex(1700000000000 + n), 12, '0') || '70008000' || lpad(to_hex(kind), 4, '0') || lpad(to_hex(n), 8, '0'))::uuid$$;

@@ -1,0 +1,98 @@
+"""P9: what a hundred times the history changes; P10: pages of lists."""
+import itertools
+
+from calls import calls, prepare
+from data import SMALL, history
+from measure import Figure, Options, Ratio, in_turn, one_line, report, say
+
+LIMIT = 1.5
+PAGES = {
+    "members": ("SELECT * FROM usermgmt.members WHERE (joined_at, user_id) > ($1, $2)"
+                " ORDER BY joined_at, user_id LIMIT 50",
+                """SELECT m.user_id, m.tenant_id, a.email, a.name, m.role, m.is_primary_owner, m.status,
+    CASE WHEN m.last_login_at IS NULL THEN 'never_logged_in'
+        WHEN m.last_login_at > now() - interval '30 days' THEN 'active' ELSE 'inactive' END AS activity,
+    m.joined_at, m.last_login_at, m.last_seen_at, m.deactivated_at, m.deactivated_by, m.deactivation_reason,
+    (SELECT jsonb_object_agg(w.slug, p.role) FROM usermgmt.workspace_member AS p
+        JOIN usermgmt.workspace AS w USING (tenant_id, workspace_id)
+        WHERE p.tenant_id = m.tenant_id AND p.user_id = m.user_id AND w.archived_at IS NULL) AS workspaces, m.metadata
+FROM usermgmt.membership AS m JOIN usermgmt.account AS a USING (user_id)
+WHERE m.tenant_id = '{tenant}' AND (m.joined_at, m.user_id) > ($1, $2) ORDER BY m.joined_at, m.user_id LIMIT 50"""),
+    "pending_invitations": ("SELECT * FROM usermgmt.pending_invitations WHERE (created_at, invitation_id) > ($1, $2)"
+                            " ORDER BY created_at, invitation_id LIMIT 50",
+                            """SELECT i.invitation_id, i.tenant_id, i.email, i.name, i.role,
+    (SELECT jsonb_object_agg(w.slug, p.role) FROM usermgmt.invitation_workspace AS p
+        JOIN usermgmt.workspace AS w USING (tenant_id, workspace_id)
+        WHERE p.invitation_id = i.invitation_id AND p.tenant_id = i.tenant_id) AS workspaces,
+    CASE WHEN i.expires_at <= now() THEN 'expired' ELSE 'pending' END AS status, i.message, i.invited_by,
+    i.invited_by_email, i.created_at, sent.*, i.expires_at, last.state, last.reply
+FROM usermgmt.invitation AS i
+CROSS JOIN LATERAL (SELECT min(o.finished_at), max(o.finished_at), count(*) FROM usermgmt.outbox AS o
+    WHERE o.subject_id = i.invitation_id AND o.tenant_id = i.tenant_id AND o.state = 'sent') AS sent
+LEFT JOIN LATERAL (SELECT o.state, o.reply FROM usermgmt.outbox AS o
+    WHERE o.subject_id = i.invitation_id AND o.tenant_id = i.tenant_id ORDER BY o.message_id DESC LIMIT 1) AS last ON true
+WHERE i.tenant_id = '{tenant}' AND i.state = 'pending' AND (i.created_at, i.invitation_id) > ($1, $2)
+ORDER BY i.created_at, i.invitation_id LIMIT 50"""),
+    "audit_trail": ("SELECT * FROM usermgmt.audit_trail WHERE event_id > $2 AND $1::timestamptz IS NOT NULL"
+                    " ORDER BY event_id LIMIT 50",
+                    """SELECT event_id, occurred_at, tenant_id, actor_user_id, actor_email, actor_db_role, session_id, ip,
+    action, object_type, object_id, subject_email, old, new, reason, transaction_id
+FROM usermgmt.audit_event WHERE tenant_id = '{tenant}' AND event_id > $2 AND $1::timestamptz IS NOT NULL
+ORDER BY event_id LIMIT 50"""),
+}
+START = ("2024-01-05 00:00:00+00", "00000000-0000-0000-0000-000000000000")
+STATISTICS = "SELECT * FROM usermgmt.member_statistics"
+
+
+def growing(small, large):
+    """Every public function and view on both; the goal is for what P9 names."""
+    named = {"use_session", "invite_user", "view members", "view pending_invitations", "view audit_trail"}
+    worst = (0, None, None)
+    how = (f"processor time with {large.rows} / {small.rows} rows of history; "
+           "statements in test/bench/calls.py")
+    connections = [prepare(data) for data in (small, large)]
+    for call in calls():
+        numbers = [itertools.count(1), itertools.count(1)]
+        count = max(1, call.per_round)
+        for connection in connections:
+            call.begin(connection)
+
+        def cost(index, call=call, numbers=numbers, count=count):
+            return connections[index].cost(count, lambda _: call.run(
+                connections[index], next(numbers[index])))
+        cost(0), cost(1)
+        found = in_turn(Options.rounds, {"large": lambda: cost(1), "small": lambda: cost(0)})
+        ratio = Ratio(found["large"], found["small"])
+        if call.name in named:
+            report("P9", f"{call.name}: {large.rows} / {small.rows} rows of history", ratio,
+                   f"≤ {LIMIT}", how)
+        elif ratio.value > LIMIT:
+            report("P9", f"{call.name}: {large.rows} / {small.rows} rows of history", ratio, None, how)
+        worst = max(worst, (ratio.value, call.name, ratio), key=lambda w: w[0])
+    report("P9", f"the worst of all {len(calls())} functions and views: {worst[1]}", worst[2], None, how)
+    for connection in connections:
+        connection.close()
+
+
+def paging(large):
+    with large.owner_connection() as view, large.operator_connection() as plain:
+        for name, (ours, base) in PAGES.items():
+            base = base.format(tenant=large.tenant)
+            counts = [len(view.call(ours, *START)), len(plain.call(base, *START))]
+            if counts != [50, 50]:
+                say(f"… {name}: pages of {counts} rows")
+            found = in_turn(Options.rounds * 2, {
+                "ours": lambda: view.cost(20, lambda _: view.call(ours, *START)),
+                "plain": lambda: plain.cost(20, lambda _: plain.call(base, *START))})
+            report("P10", f"{name}, page of 50 by key / the plain query", Ratio(found["ours"], found["plain"]),
+                   "≤ 1.3", f"`{one_line(ours)}` / `{one_line(base)}`, processor time, {large.rows} rows of history")
+        view.call(STATISTICS)
+        costs = [view.cost(1, lambda _: view.call(STATISTICS)) / 1000 for _ in range(Options.rounds)]
+    report("P10", f"member_statistics of {large.people} members, server time", Figure.of(costs, "ms"), "≤ 1",
+           f"`{STATISTICS}`, processor time")
+
+
+def run():
+    small, large = history(SMALL), history(Options.rows)
+    paging(large)
+    growing(small, large)

@@ -1,0 +1,178 @@
+"""P7: claiming mail out of a long history; P8 and P12: the relay."""
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+from data import ROOT, SMALL, history
+from measure import WORK, Figure, Options, Ratio, in_turn, report, skip
+
+DUE = 100
+CLAIM = f"SELECT count(*) FROM usermgmt.outbox_claim('bench', {DUE})"
+MAILS = 600  # a round of the relay
+WAITING = 100_000
+ALONE = 100  # mails sent one by one
+
+
+CANCEL = ("UPDATE usermgmt.outbox SET state = 'cancelled', finished_at = now()"
+          " WHERE state IN ('queued', 'claimed')")
+
+
+def claim():
+    data = history(Options.rows)
+    with data.operator_connection() as operator:
+        operator.run(CANCEL)
+        operator.run(f"SELECT usermgmt.invite_user('due' || n || '@example.com') FROM generate_series(1, {DUE}) AS n")
+
+        def once():
+            operator.run("BEGIN")
+            cost = operator.cost(1, lambda _: operator.call(CLAIM))
+            found = operator.call(CLAIM)
+            operator.run("ROLLBACK")
+            if found != [["0"]]:
+                raise RuntimeError(f"outbox_claim left {found}")
+            return cost / 1000
+        once()
+        costs = [once() for _ in range(Options.rounds * 2)]
+        operator.run(CANCEL)
+    report("P7", f"claim of {DUE} due mails out of {data.rows}, rendered, with links, server time",
+           Figure.of(costs, "ms"), "≤ 10", f"`{CLAIM}`, rolled back each time, processor time")
+
+
+class Sink:
+    """A mail server that takes everything, in a process of its own."""
+
+    def __enter__(self):
+        self.process = subprocess.Popen(  # pylint: disable=consider-using-with
+            [sys.executable, f"{ROOT}/sink.py"], stdout=subprocess.PIPE, text=True)
+        self.url = f"smtp://127.0.0.1:{self.process.stdout.readline().strip()}"
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+class Relay:
+    """usermgmt-relay at work on a database."""
+
+    def __init__(self, database, sink):
+        self.process = subprocess.Popen(  # pylint: disable=consider-using-with
+            [os.environ["RELAY"], "-d", f"dbname={database} user=postgres", "--smtp", sink.url, "--tls", "none",
+             "--poll-interval", "1"], stderr=subprocess.PIPE, text=True)
+        self.log = []
+        threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True).start()
+
+    def peak(self):
+        """Most bytes that it has held."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) * 1024
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def wait_for_state(operator, state, patience=60):
+    """Until no mail is in this state."""
+    until = time.monotonic() + patience
+    while operator.call("SELECT count(*) FROM usermgmt.outbox WHERE state = ANY ($1::text[])",
+                        "{" + state + "}") != [["0"]]:
+        if time.monotonic() > until:
+            raise RuntimeError(f"mails are still {state}")
+        time.sleep(0.02)
+
+
+def put(operator, number):
+    """Queue mails of new invitations, in bulk."""
+    operator.run(f"SELECT usermgmt.invite_user('r' || gen_random_uuid() || '@example.com') FROM generate_series(1, {number})")
+
+
+def sending(data, operator, sink, loop):
+    def ours():
+        put(operator, MAILS)
+        began = time.monotonic()
+        relay = Relay(data.name, sink)
+        try:
+            wait_for_state(operator, "queued,claimed,sending")
+            return MAILS / (time.monotonic() - began)
+        finally:
+            relay.stop()
+
+    def bare():
+        done = subprocess.run([loop, sink.url, str(MAILS)], capture_output=True, text=True, check=True)
+        return float(done.stdout)
+    found = in_turn(Options.rounds, {"ours": ours, "bare": bare})
+    report("P8", "relay, from its start until all is reported / bare libcurl, one connection",
+           Ratio(found["ours"], found["bare"]), "≥ 0.90",
+           f"usermgmt-relay with {MAILS} mails queued / curl_loop.c, to sink.py on loopback")
+
+
+def idle(data, operator, sink):
+    """How long a mail of its own takes, from before its commit to after its delivery is reported."""
+    relay = Relay(data.name, sink)
+    try:
+        times = []
+        put(operator, 1)
+        wait_for_state(operator, "queued,claimed,sending")
+        for _ in range(ALONE):
+            time.sleep(0.02)
+            put(operator, 1)
+            wait_for_state(operator, "queued,claimed,sending")
+        rows = operator.run("SELECT EXTRACT(epoch FROM finished_at - created_at) * 1000 FROM usermgmt.outbox"
+                            f" WHERE state = 'sent' ORDER BY created_at DESC LIMIT {ALONE}")
+        times = sorted(float(row[0]) for row in rows)
+    finally:
+        relay.stop()
+    report("P8", "from invite_user to delivered and reported, relay idle, 99th percentile",
+           Figure(times[int(len(times) * 0.99) - 1], "ms"), "≤ 20",
+           f"outbox.finished_at less created_at of {ALONE} mails, one after another; half of them within"
+           f" {times[len(times) // 2]:.1f} ms")
+
+
+def memory(data, operator, sink):
+    operator.run(f"""
+        SET session_replication_role = replica;
+        INSERT INTO usermgmt.outbox (message_id, tenant_id, kind, subject_id, recipient, state, due_at, expires_at, created_at)
+        SELECT bench.id(7, n), '{data.tenant}', 'invitation', i.invitation_id, i.email, 'queued', now(), i.expires_at, now()
+        FROM generate_series(1, {WAITING}) AS n,
+            (SELECT * FROM usermgmt.invitation WHERE state = 'pending' LIMIT 1) AS i;
+        SET session_replication_role = origin;
+        ANALYZE usermgmt.outbox""")
+    relay = Relay(data.name, sink)
+    try:
+        time.sleep(5)
+        peak = relay.peak()
+    finally:
+        relay.stop()
+    sent = operator.one("SELECT count(*) FROM usermgmt.outbox WHERE state = 'sent' AND message_id >= bench.id(7, 1)"
+                        f" AND message_id <= bench.id(7, {WAITING})")
+    report("P12", f"relay with {WAITING} mails queued, most resident memory", Figure(peak / 2**20, "MB"), "≤ 20",
+           f"VmHWM of usermgmt-relay after 5 s and {sent} mails")
+
+
+def relay():
+    data = history(SMALL)
+    loop = os.path.join(WORK, "curl_loop")
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    built = subprocess.run([compiler, "-O2", "-o", loop, f"{ROOT}/curl_loop.c", "-lcurl"],
+                           capture_output=True, text=True, check=False)
+    if built.returncode != 0 or not os.path.exists(os.environ.get("RELAY", "")):
+        skip("P8", "no relay was built" if built.returncode == 0 else f"curl_loop.c: {built.stderr}")
+        return
+    with Sink() as sink, data.operator_connection(synchronous_commit="on") as operator:
+        operator.run(CANCEL)
+        sending(data, operator, sink, loop)
+        idle(data, operator, sink)
+        memory(data, operator, sink)
+
+
+def run():
+    claim()
+    relay()
