@@ -117,21 +117,8 @@ CREATE FUNCTION usermgmt.public_id(kind text, id uuid) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.public_id(text, uuid) IS 'The identifier to show for an id of this kind (user, inv, ws), as TypeID: the uuid in 26 characters of base32; 22023.';
 
--- "2 days ago", in the largest unit that fits.
 CREATE FUNCTION usermgmt.relative_time(at timestamptz) RETURNS text
-	LANGUAGE sql STABLE STRICT PARALLEL SAFE
-	RETURN CASE
-		WHEN statement_timestamp() - at < INTERVAL '1 minute' THEN 'just now'
-		ELSE (
-			SELECT step.n || ' ' || step.unit || CASE WHEN step.n = 1 THEN ' ago' ELSE 's ago' END
-			FROM (
-				SELECT unit.name AS unit, unit.seconds,
-					floor(EXTRACT(epoch FROM statement_timestamp() - at) / unit.seconds)::integer AS n
-				FROM (VALUES ('minute', 60), ('hour', 3600), ('day', 86400), ('month', 2592000), ('year', 31536000)) AS unit (name, seconds)
-			) AS step
-			WHERE step.n >= 1
-			ORDER BY step.seconds DESC LIMIT 1
-		) END;
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.relative_time(timestamptz) IS 'How long ago that was, in words ("2 days ago").';
 
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
