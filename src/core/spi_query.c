@@ -197,7 +197,12 @@ row_is_null(SpiRow row, const char *column)
 Datum
 spi_finish_with_row(FunctionCallInfo fcinfo)
 {
-	SpiRow row = spi_row(0);
+	return spi_finish_with(fcinfo, spi_row(0));
+}
+
+Datum
+spi_finish_with(FunctionCallInfo fcinfo, SpiRow row)
+{
 	Datum *values = palloc(row.desc->natts * sizeof(Datum));
 	bool *nulls = palloc(row.desc->natts * sizeof(bool));
 	TupleDesc result;

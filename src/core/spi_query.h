@@ -118,4 +118,7 @@ extern bool row_is_null(SpiRow row, const char *column);
  * Ends the connection. */
 extern Datum spi_finish_with_row(FunctionCallInfo fcinfo);
 
+/* The same with this row, of whichever statement. */
+extern Datum spi_finish_with(FunctionCallInfo fcinfo, SpiRow row);
+
 #endif

@@ -5,6 +5,7 @@
 #define USERMGMT_INVITATION_H
 
 #include "core/actor.h"
+#include "core/spi_query.h"
 #include "tenant/tenant.h"
 #include "workspace/workspace.h"
 
@@ -22,10 +23,11 @@ typedef struct Offer
 	TimestampTz expires_at;
 } Offer;
 
-/* Invites; the id of the invitation. The role was checked and the caller's own
- * membership is locked. Raises UM032, UM033, UM034 and UM035. */
-extern pg_uuid_t invitation_put(const Caller *caller, const Tenant *tenant,
-								const Offer *offer);
+/* Invites; the row that the view invitations will show, but for its places.
+ * The role was checked and the caller's own membership is locked. Raises UM032,
+ * UM033, UM034 and UM035. */
+extern SpiRow invitation_put(const Caller *caller, const Tenant *tenant,
+							 const Offer *offer);
 
 /* Raises UM041 or UM040 where the tenant admits or invites nobody. */
 extern void invitation_require_enabled(const Tenant *tenant);

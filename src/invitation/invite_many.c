@@ -54,10 +54,11 @@ static void
 invite_one(void *arg)
 {
 	Deed *deed = arg;
+	SpiRow made;
 
 	SPI_connect();
-	deed->invitation_id =
-		invitation_put(deed->caller, deed->tenant, deed->offer);
+	made = invitation_put(deed->caller, deed->tenant, deed->offer);
+	deed->invitation_id = row_uuid(made, "invitation_id");
 	SPI_finish();
 }
 

@@ -232,5 +232,13 @@ SELECT is((SELECT count(*) FROM usermgmt.mail_queue WHERE subject_id = :'otto' A
 SELECT is(pg_temp.events('invitation.declined', :'otto'), 1::bigint, 'S0.15 declining writes one audit entry');
 SELECT is(pg_temp.try($$SELECT usermgmt.invite_user('otto@rho.test')$$), 'ok', 'S3.30 the person can be invited again');
 
+-- What is returned is made by hand, so it must be what the view shows.
+SELECT user_id AS x FROM usermgmt.use_session((SELECT token FROM person WHERE email = 'owner@rho.test')) \gset
+SELECT to_jsonb(i) AS at_once FROM usermgmt.invite_user('at-once@rho.test', 'admin', '{}', 'Welcome', NULL, NULL, 'Norma') AS i \gset
+SELECT to_jsonb(i) AS later FROM usermgmt.invite_user('later@rho.test', send_at => now() + interval '1 day') AS i \gset
+SELECT is(:'at_once'::jsonb, (SELECT to_jsonb(i) FROM usermgmt.invitations AS i WHERE email = 'at-once@rho.test'), 'P3 inviting returns what the view invitations shows');
+SELECT is(:'later'::jsonb, (SELECT to_jsonb(i) FROM usermgmt.invitations AS i WHERE email = 'later@rho.test'), 'P3 also when the mail is to go later');
+SELECT usermgmt.end_use() AS x \gset
+
 SELECT * FROM finish();
 ROLLBACK;
