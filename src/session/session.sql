@@ -21,6 +21,7 @@ CREATE TABLE usermgmt.session (
 COMMENT ON TABLE usermgmt.session IS 'Sign-ins; the token is stored as its hash, role and email are copies that validation needs, kept by triggers.';
 CREATE INDEX session_open ON usermgmt.session (user_id, tenant_id) WHERE state = 'open';
 CREATE INDEX session_expiry ON usermgmt.session (expires_at);
+CREATE INDEX session_recent ON usermgmt.session (tenant_id, last_used_at);
 SELECT usermgmt.audit_attach('usermgmt.session', '{session,session_id,subject:email,hide:token_hash,ignore:last_used_at}');
 
 CREATE FUNCTION usermgmt.session_guard() RETURNS trigger
