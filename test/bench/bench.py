@@ -13,6 +13,7 @@ import time
 
 from measure import WORK, Options, Skip, psql, results, say, skip, skipped
 
+CHECK = "--check"  # the arguments, and do nothing
 BENCHES = {
     "session": "P1 reading a session, P13 the same on a standby",
     "policy": "P2 the tenant in a row-security policy",
@@ -23,12 +24,15 @@ BENCHES = {
     "timing": "R14 whether time tells who is known",
     "memory": "P12 what a call leaves behind",
     "growth": "P9 growth of the history, P10 pages of lists",
+    "peers": "P3 inviting beside better-auth (with --peers)",
 }
 
 
 def arguments():
     names = []
     for argument in sys.argv[1:]:
+        if argument == CHECK:
+            continue
         if argument == "--peers":
             Options.peers = True
         elif argument.startswith("--"):
@@ -67,6 +71,8 @@ def document(began, minutes):
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     names = arguments()
+    if CHECK in sys.argv:
+        return
     began = conditions()
     started = time.monotonic()
     psql("postgres", "-c", "CREATE ROLE bench_app LOGIN IN ROLE pg_read_all_stats")

@@ -50,6 +50,7 @@ view pending_invitations | 10 | | SELECT * FROM usermgmt.pending_invitations ORD
 view invitations | 10 | | SELECT * FROM usermgmt.invitations ORDER BY created_at, invitation_id LIMIT 50
 view audit_trail | 20 | | SELECT * FROM usermgmt.audit_trail ORDER BY event_id LIMIT 50
 view audit_trail, newest | 20 | | SELECT * FROM usermgmt.audit_trail ORDER BY event_id DESC LIMIT 50
+view member_statistics | 3 | | SELECT * FROM usermgmt.member_statistics
 view people | 3 | | SELECT * FROM usermgmt.people LIMIT 50
 view tenants | 20 | | SELECT * FROM usermgmt.tenants
 view my_sessions | 5 | | SELECT * FROM usermgmt.my_sessions LIMIT 50

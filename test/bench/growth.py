@@ -25,7 +25,11 @@ WHERE m.tenant_id = '{tenant}' AND (m.joined_at, m.user_id) > ($1, $2) ORDER BY 
         JOIN usermgmt.workspace AS w USING (tenant_id, workspace_id)
         WHERE p.invitation_id = i.invitation_id AND p.tenant_id = i.tenant_id) AS workspaces,
     CASE WHEN i.expires_at <= now() THEN 'expired' ELSE 'pending' END AS status, i.message, i.invited_by,
-    i.invited_by_email, i.created_at, sent.*, i.expires_at, last.state, last.reply
+    i.invited_by_email, i.created_at, sent.*, i.expires_at, last.state, last.reply,
+    EXISTS (SELECT FROM usermgmt.membership AS m WHERE m.tenant_id = i.tenant_id AND m.user_id = i.invited_by
+        AND m.status = 'active' AND m.role <> 'member')
+    AND NOT EXISTS (SELECT FROM usermgmt.account AS a JOIN usermgmt.membership AS m USING (user_id)
+        WHERE m.tenant_id = i.tenant_id AND a.canonical_email = i.canonical_email AND a.closed_at IS NULL) AS can_accept
 FROM usermgmt.invitation AS i
 CROSS JOIN LATERAL (SELECT min(o.finished_at), max(o.finished_at), count(*) FROM usermgmt.outbox AS o
     WHERE o.subject_id = i.invitation_id AND o.tenant_id = i.tenant_id AND o.state = 'sent') AS sent

@@ -111,7 +111,8 @@ def sending(data, operator, sink, loop):
     found = in_turn(Options.rounds, {"ours": ours, "bare": bare})
     report("P8", "relay, from its start until all is reported / bare libcurl, one connection",
            Ratio(found["ours"], found["bare"]), "≥ 0.90",
-           f"usermgmt-relay with {MAILS} mails queued / curl_loop.c, to sink.py on loopback")
+           f"usermgmt-relay with {MAILS} mails queued / curl_loop.c, to sink.py on loopback;"
+           f" {max(found['ours']):.0f} and {max(found['bare']):.0f} mails a second at best")
 
 
 def idle(data, operator, sink):

@@ -5,6 +5,8 @@
 bench()
 {
 	need_packages bench
+	# shellcheck disable=SC2086
+	/usr/bin/python3 "$root/test/bench/bench.py" --check $bench_options || exit 100
 	make_work
 	build plain
 	start_cluster on
