@@ -122,15 +122,17 @@ class Pgbench:
             sys.exit(f"pgbench failed: {done.stdout}{done.stderr}")
         return done.stdout
 
-    def rate(self, script, seconds=None):
-        """Transactions per second of this script."""
-        output = self.run([script_file(script)], "-T",
-                          str(max(1, round(seconds or Options.seconds))))
+    def rate(self, script, transactions=None):
+        """Transactions per second of this script, each client doing so many of
+        them, or as many as fit into the time."""
+        length = (["-t", str(transactions)] if transactions
+                  else ["-T", str(max(1, round(Options.seconds)))])
+        output = self.run([script_file(script)], *length)
         return float(output.split("tps = ")[1].split()[0])
 
-    def shown(self, script):
-        return (f"`pgbench -n -M prepared -c {self.clients} "
-                f"-T {round(Options.seconds)}`: `{one_line(script)}`")
+    def shown(self, script, length=None):
+        length = length or f"-T {max(1, round(Options.seconds))}"
+        return f"`pgbench -n -M prepared -c {self.clients} {length}`: `{one_line(script)}`"
 
 
 def script_file(text):

@@ -64,7 +64,7 @@ def compare(data, kind, calls, settings, node):
     for name, connection in connections.items():
         if node not in plan_of(connection):
             raise RuntimeError(f"{name}: no {node} in {plan_of(connection)}")
-    found = in_turn(Options.rounds * 2 + 1, {
+    found = in_turn(Options.rounds * 4 + 1, {
         name: lambda c=connection: c.cost(calls, lambda n: c.call(QUERY))
         for name, connection in connections.items()})
     how = f"`{QUERY}`, {node}, processor time; policy `{{}}` / `{{}}`"
@@ -104,7 +104,7 @@ def workers(data):
 def run():
     data = history(SMALL)
     fill(data)
-    compare(data, "index scan", 60, [SERIAL, "SET enable_seqscan = off", "SET enable_bitmapscan = off"],
+    compare(data, "index scan", 150, [SERIAL, "SET enable_seqscan = off", "SET enable_bitmapscan = off"],
             "Index Scan")
     compare(data, "sequential scan", 1, [SERIAL, SEQUENTIAL], "Seq Scan")
     workers(data)
