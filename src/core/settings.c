@@ -291,30 +291,9 @@ define_tenant_setting(SettingRow *row)
 	}
 }
 
-void
-settings_define(void)
+static void
+define_passwords(void)
 {
-	for (int i = 0; i < SETTING_COUNT; i++)
-		define_tenant_setting(&tenant_settings_table[i]);
-	DefineCustomStringVariable(
-		"usermgmt.key_file", "File of the keys that sign link tokens.",
-		"One key of 64 hexadecimal digits a line; the first one signs. "
-		"Empty uses the table signing_key.",
-		&key_file, "", PGC_SUSET, GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL, NULL,
-		NULL, NULL);
-	DefineCustomBoolVariable(
-		"usermgmt.notify", "Whether to wake a sleeping relay at commit.",
-		"When off, the relay finds new mail at its next poll.", &notify_relay,
-		true, PGC_SUSET, 0, NULL, NULL, NULL);
-	DefineCustomBoolVariable(
-		"usermgmt.notify_events",
-		"Whether to NOTIFY usermgmt_event with the id of every audit event.",
-		NULL, &notify_events, false, PGC_SUSET, 0, NULL, NULL, NULL);
-	DefineCustomBoolVariable(
-		"usermgmt.log_events",
-		"Whether to write a line to the server log for every audit event.",
-		"The line has ids, but no address and no secret.", &log_events, false,
-		PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("usermgmt.hash_memory",
 							"Memory of one password hash (Argon2id).", NULL,
 							&hash_memory, 65536, HASH_MEMORY_FLOOR, 1048576,
@@ -332,6 +311,20 @@ settings_define(void)
 							&hash_wait, 2000, 0, 60000, PGC_SUSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable(
+		"usermgmt.password_min_length", "Shortest password accepted.",
+		"Octets. OWASP ASVS 5.0, 6.2.1 asks for 8 and advises 15.",
+		&password_min_length, 8, 8, 1024, PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL,
+		NULL);
+}
+
+static void
+define_mail(void)
+{
+	DefineCustomBoolVariable(
+		"usermgmt.notify", "Whether to wake a sleeping relay at commit.",
+		"When off, the relay finds new mail at its next poll.", &notify_relay,
+		true, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
 		"usermgmt.mail_retry_after",
 		"Longest wait before a mail that failed for now is tried again.",
 		"It doubles with every attempt, up to an hour.", &mail_retry_after, 30,
@@ -341,11 +334,30 @@ settings_define(void)
 		"How many mails of one kind an address gets within an hour.",
 		"More are sent later. 0 is no limit.", &mails_per_address, 20, 0,
 		100000, PGC_SUSET, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable(
-		"usermgmt.password_min_length", "Shortest password accepted.",
-		"Octets. OWASP ASVS 5.0, 6.2.1 asks for 8 and advises 15.",
-		&password_min_length, 8, 8, 1024, PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL,
-		NULL);
+}
+
+void
+settings_define(void)
+{
+	for (int i = 0; i < SETTING_COUNT; i++)
+		define_tenant_setting(&tenant_settings_table[i]);
+	define_passwords();
+	define_mail();
+	DefineCustomStringVariable(
+		"usermgmt.key_file", "File of the keys that sign link tokens.",
+		"One key of 64 hexadecimal digits a line; the first one signs. "
+		"Empty uses the table signing_key.",
+		&key_file, "", PGC_SUSET, GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL, NULL,
+		NULL, NULL);
+	DefineCustomBoolVariable(
+		"usermgmt.notify_events",
+		"Whether to NOTIFY usermgmt_event with the id of every audit event.",
+		NULL, &notify_events, false, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable(
+		"usermgmt.log_events",
+		"Whether to write a line to the server log for every audit event.",
+		"The line has ids, but no address and no secret.", &log_events, false,
+		PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable(
 		"usermgmt.allow_sign_up",
 		"Whether anybody may found a tenant with sign_up().", NULL,
