@@ -58,8 +58,9 @@ class History:
         return connection
 
 
-def history(rows):
-    """The database with that many rows of history, made at first use."""
-    if rows not in _made:
-        _made[rows] = History(f"bench_{rows}", rows)
-    return _made[rows]
+def history(rows, kind="used"):
+    """The database of this kind with that many rows of history, made at first use."""
+    name = f"bench_{kind}_{rows}"
+    if name not in _made:
+        _made[name] = History(name, rows)
+    return _made[name]
