@@ -51,14 +51,15 @@ CREATE VIEW usermgmt.audit_event_detail AS
 COMMENT ON VIEW usermgmt.audit_event_detail IS 'Every event of every tenant; whoever may read this is an auditor.';
 
 -- A session or a selected tenant shows that tenant; an auditor without one sees all.
--- Sorted, it stays a barrier (PostgreSQL pulls a bare UNION ALL up) and is paged by its index.
+-- Sorted, it stays a barrier (PostgreSQL pulls a bare UNION ALL up) and is paged by its index,
+-- newest first.
 CREATE VIEW usermgmt.audit_trail WITH (security_barrier) AS
 	(SELECT event_id, occurred_at, tenant_id, actor_user_id, actor_email,
 		actor_db_role, session_id, ip, action, object_type, object_id,
 		subject_email, old, new, reason, transaction_id::text AS transaction_id
 	FROM usermgmt.audit_event
 	WHERE tenant_id = usermgmt.tenant_as('admin')
-	ORDER BY event_id)
+	ORDER BY event_id DESC)
 	UNION ALL
 	SELECT event_id, occurred_at, tenant_id, actor_user_id, actor_email,
 		actor_db_role, session_id, ip, action, object_type, object_id,
@@ -67,8 +68,8 @@ CREATE VIEW usermgmt.audit_trail WITH (security_barrier) AS
 	WHERE usermgmt.current_tenant_id() IS NULL
 		AND usermgmt.acts_without_session()
 		AND has_table_privilege('usermgmt.audit_event_detail', 'select')
-	ORDER BY event_id;
-COMMENT ON VIEW usermgmt.audit_trail IS 'The audit trail: of the present tenant for its admins, of all tenants for auditors.';
+	ORDER BY event_id DESC;
+COMMENT ON VIEW usermgmt.audit_trail IS 'The audit trail, newest first: of the present tenant for its admins, of all tenants for auditors.';
 COMMENT ON COLUMN usermgmt.audit_trail.event_id IS 'Id of the event; sorts by time.';
 COMMENT ON COLUMN usermgmt.audit_trail.occurred_at IS 'When the change was made, by the wall clock.';
 COMMENT ON COLUMN usermgmt.audit_trail.tenant_id IS 'The tenant concerned; NULL for what belongs to none.';

@@ -48,8 +48,7 @@ events_since | 5 | operator | SELECT count(*) FROM usermgmt.events_since(NULL, 5
 view members | 20 | | SELECT * FROM usermgmt.members ORDER BY joined_at, user_id LIMIT 50
 view pending_invitations | 10 | | SELECT * FROM usermgmt.pending_invitations ORDER BY created_at, invitation_id LIMIT 50
 view invitations | 10 | | SELECT * FROM usermgmt.invitations ORDER BY created_at, invitation_id LIMIT 50
-view audit_trail | 20 | | SELECT * FROM usermgmt.audit_trail ORDER BY event_id LIMIT 50
-view audit_trail, newest | 20 | | SELECT * FROM usermgmt.audit_trail ORDER BY event_id DESC LIMIT 50
+view audit_trail | 20 | | SELECT * FROM usermgmt.audit_trail ORDER BY event_id DESC LIMIT 50
 view member_statistics | 3 | | SELECT * FROM usermgmt.member_statistics
 view people | 3 | | SELECT * FROM usermgmt.people LIMIT 50
 view tenants | 20 | | SELECT * FROM usermgmt.tenants

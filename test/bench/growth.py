@@ -38,11 +38,11 @@ LEFT JOIN LATERAL (SELECT o.state, o.reply FROM usermgmt.outbox AS o
     WHERE o.subject_id = i.invitation_id AND o.tenant_id = i.tenant_id ORDER BY o.message_id DESC LIMIT 1) AS last ON true
 ORDER BY i.created_at, i.invitation_id"""),
     "audit_trail": ("SELECT * FROM usermgmt.audit_trail WHERE event_id > $2 AND $1::timestamptz IS NOT NULL"
-                    " ORDER BY event_id LIMIT 50",
+                    " ORDER BY event_id DESC LIMIT 50",
                     """SELECT event_id, occurred_at, tenant_id, actor_user_id, actor_email, actor_db_role, session_id, ip,
     action, object_type, object_id, subject_email, old, new, reason, transaction_id
 FROM usermgmt.audit_event WHERE tenant_id = '{tenant}' AND event_id > $2 AND $1::timestamptz IS NOT NULL
-ORDER BY event_id LIMIT 50"""),
+ORDER BY event_id DESC LIMIT 50"""),
 }
 START = ("2024-01-05 00:00:00+00", "00000000-0000-0000-0000-000000000000")
 STATISTICS = "SELECT * FROM usermgmt.member_statistics"

@@ -106,27 +106,31 @@ my @lists = (
 		key => [ 'created_at', 'invitation_id' ], buffers => 1000,
 	},
 	{
-		view => 'audit_trail', table => 'audit_event', index => 'audit_event_pkey', key => ['event_id'], buffers => 100,
+		view => 'audit_trail', table => 'audit_event', index => 'audit_event_pkey', key => ['event_id'], newest_first => 1, buffers => 100,
 	},
 	# Each health counts the people of its workspace, of whom there are 125.
 	{
 		view => 'workspaces', table => 'workspace', index => 'one_workspace_per_slug', key => ['slug'], buffers => 50_000,
 	});
 
+sub order_of { return join ', ', map { $_ . ($_[0]{newest_first} ? ' DESC' : '') } @{ $_[0]{key} } }
+
 # The query of one page, after that key; the first without one.
 sub page_query
 {
 	my ($list, $size, $columns, @after) = @_;
 	my $key   = join ', ', @{ $list->{key} };
-	my $where = @after ? "WHERE ($key) > (" . join(', ', map { "'$_'" } @after) . ') ' : '';
+	my $beyond = $list->{newest_first} ? '<' : '>';
+	my $where = @after ? "WHERE ($key) $beyond (" . join(', ', map { "'$_'" } @after) . ') ' : '';
 
-	return "SELECT $columns FROM usermgmt.$list->{view} ${where}ORDER BY $key LIMIT $size";
+	return "SELECT $columns FROM usermgmt.$list->{view} ${where}ORDER BY " . order_of($list) . " LIMIT $size";
 }
 
 # The key of the row with that number, counted from the front, or from the end.
 sub key_at
 {
-	my ($list, $slug, $number, $direction) = @_;
+	my ($list, $slug, $number, $from) = @_;
+	my $direction = ($from eq 'the front') == !$list->{newest_first} ? 'ASC' : 'DESC';
 
 	return split /\|/,
 	  value("SELECT " . join(', ', @{ $list->{key} }) . " FROM usermgmt.$list->{table}"
@@ -180,9 +184,9 @@ sub complaints
 	my $rows  = rows_read($plan, $list->{table});
 	my @wrong;
 
-	push @wrong, "not by $list->{index}" if $plan->{text} !~ /Scan using $list->{index} on/;
+	push @wrong, "not by $list->{index}" if $plan->{text} !~ /Scan (?:Backward )?using $list->{index} on/;
 	push @wrong, 'the key is no index condition'
-	  if $continued && $plan->{text} !~ /Index Cond: .*(?:ROW\($list->{key}[0], |\($list->{key}[0] > )/;
+	  if $continued && $plan->{text} !~ /Index Cond: .*(?:ROW\($list->{key}[0], |\($list->{key}[0] [<>] )/;
 	foreach my $i (0 .. $#nodes - 1)
 	{
 		push @wrong, "sorts $nodes[$i + 1]{rows} rows"
@@ -199,9 +203,9 @@ foreach my $list (@lists)
 {
 	my %after = (
 		first  => [],
-		middle => [ key_at($list, 'big', $list->{view} eq 'workspaces' ? 100 : 500, 'ASC') ],
-		last   => [ key_at($list, 'big', 20, 'DESC') ]);
-	$after{middle} = [ key_at($list, 'big', 60_000, 'ASC') ] if $list->{view} !~ /workspaces|pending/;
+		middle => [ key_at($list, 'big', $list->{view} eq 'workspaces' ? 100 : 500, 'the front') ],
+		last   => [ key_at($list, 'big', 20, 'the end') ]);
+	$after{middle} = [ key_at($list, 'big', 60_000, 'the front') ] if $list->{view} !~ /workspaces|pending/;
 
 	foreach my $which ('first', 'middle', 'last')
 	{
@@ -232,7 +236,7 @@ foreach my $list (@lists)
 	my %plain = (
 		members => "SELECT * FROM usermgmt.membership JOIN usermgmt.account USING (user_id) WHERE tenant_id = $big ORDER BY joined_at, user_id LIMIT $page",
 		invitations => "SELECT * FROM usermgmt.invitation WHERE tenant_id = $big ORDER BY created_at, invitation_id LIMIT $page",
-		audit_trail => "SELECT * FROM usermgmt.audit_event WHERE tenant_id = $big ORDER BY event_id LIMIT $page");
+		audit_trail => "SELECT * FROM usermgmt.audit_event WHERE tenant_id = $big ORDER BY event_id DESC LIMIT $page");
 
 	foreach my $view (sort keys %plain)
 	{
@@ -247,7 +251,7 @@ foreach my $list (@lists)
 {
 	my $key = join ', ', @{ $list->{key} };
 	my $whole = value("SELECT " . join(" || ' ' || ", @{ $list->{key} }) . " FROM usermgmt.$list->{table}"
-		  . " WHERE tenant_id = (SELECT tenant_id FROM usermgmt.tenant WHERE slug = 'small') " . ($list->{where} // '') . " ORDER BY $key");
+		  . " WHERE tenant_id = (SELECT tenant_id FROM usermgmt.tenant WHERE slug = 'small') " . ($list->{where} // '') . ' ORDER BY ' . order_of($list));
 	my ($pages, @after, @seen) = (0);
 
 	while (1)
