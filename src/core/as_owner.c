@@ -27,11 +27,10 @@ owner_of(Oid table)
 	return owner;
 }
 
-AsOwner
-as_owner_begin(Oid table)
+static AsOwner
+begin_as(Oid user, int flags, Oid table)
 {
 	AsOwner before;
-	Oid owner = owner_of(table);
 	const char *schema =
 		quote_identifier(get_namespace_name(get_rel_namespace(table)));
 
@@ -40,11 +39,29 @@ as_owner_begin(Oid table)
 	(void) set_config_option(
 		"search_path", psprintf("pg_catalog, %s, pg_temp", schema), PGC_USERSET,
 		PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	SetUserIdAndSecContext(
-		owner, before.context | SECURITY_LOCAL_USERID_CHANGE |
-				   SECURITY_NOFORCE_RLS |
-				   (superuser_arg(owner) ? 0 : SECURITY_RESTRICTED_OPERATION));
+	SetUserIdAndSecContext(user, before.context | flags |
+									 SECURITY_LOCAL_USERID_CHANGE);
 	return before;
+}
+
+AsOwner
+as_owner_begin(Oid table)
+{
+	int flags = as_owner_may_defer(table) ? 0 : SECURITY_RESTRICTED_OPERATION;
+
+	return begin_as(owner_of(table), flags | SECURITY_NOFORCE_RLS, table);
+}
+
+bool
+as_owner_may_defer(Oid table)
+{
+	return superuser_arg(owner_of(table));
+}
+
+AsOwner
+as_caller_begin(Oid table)
+{
+	return begin_as(GetOuterUserId(), 0, table);
 }
 
 void

@@ -20,6 +20,13 @@ typedef struct AsOwner
  * row security does not bind the owner. The search_path is the table's own
  * schema, after pg_catalog. An owner who is a superuser is trusted to defer. */
 extern AsOwner as_owner_begin(Oid table);
+
+/* Whether that leaves deferred triggers to the end of the transaction. */
+extern bool as_owner_may_defer(Oid table);
+
+/* The same as the role of the connection, which is who runs deferred triggers
+ * at commit: for what was deferred before, by whatever table's triggers. */
+extern AsOwner as_caller_begin(Oid table);
 extern void as_owner_end(const AsOwner *before);
 
 #endif

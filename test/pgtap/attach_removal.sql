@@ -188,5 +188,31 @@ DELETE FROM shop.seen;
 SELECT resources ->> 'shop.trap' AS moved FROM usermgmt.remove_user(:'gus', :'hal', confirm => true) \gset
 SELECT is((SELECT count(*) FROM shop.seen WHERE what = 'watch_late'), 0::bigint, 'B8 of a superuser''s table the deferred trigger waits for the end of the transaction');
 
+-- A constraint's name is any table's of the schema: whoever makes tables there
+-- has none of the owner's rights.
+SELECT pg_temp.join('ida@acme.test') AS ida \gset
+CREATE ROLE tap_removal_owner;
+CREATE ROLE tap_removal_mallory;
+GRANT USAGE ON SCHEMA shop TO tap_removal_owner;
+GRANT USAGE, CREATE ON SCHEMA shop TO tap_removal_mallory;
+CREATE TABLE shop.ledger (id integer PRIMARY KEY, tenant uuid, owner uuid, CONSTRAINT later UNIQUE (id, owner) DEFERRABLE INITIALLY DEFERRED);
+ALTER TABLE shop.ledger OWNER TO tap_removal_owner;
+SELECT usermgmt.attach_table('shop.ledger', 'tenant', owner_column => 'owner') AS x \gset
+INSERT INTO shop.ledger VALUES (1, :'acme_id', :'ida');
+SET LOCAL ROLE tap_removal_mallory;
+CREATE TABLE shop.decoy (who name);
+CREATE FUNCTION shop.seize() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE shop.decoy SET who = current_user;
+	RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER later AFTER INSERT ON shop.decoy DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION shop.seize();
+GRANT ALL ON shop.decoy TO PUBLIC;
+INSERT INTO shop.decoy VALUES ('nobody');
+RESET ROLE;
+SELECT resources ->> 'shop.ledger' AS moved FROM usermgmt.remove_user(:'ida', :'hal', confirm => true) \gset
+SELECT is(:'moved'::text, '1', 'B8 rows of a table with a deferrable constraint are handed over');
+SELECT is((SELECT who FROM shop.decoy), current_user, 'R9 a trigger that waits under the name of that constraint runs as it would at commit, not as the owner of the table');
+
 SELECT * FROM finish();
 ROLLBACK;
