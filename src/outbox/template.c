@@ -65,12 +65,16 @@ fail(Renderer *renderer, const char *at, char *message)
 }
 
 /*
- * What follows a section tag: one alone on its line takes the line with it.
+ * What follows a section tag: one alone on its line takes the line with it,
+ * where a line also begins in what is rendered. Else a section that is left out
+ * could take a line end away, and join what stands apart in the template.
  */
 static const char *
 after_section_tag(const Renderer *renderer, const char *tag, const char *s)
 {
-	bool begins_line = tag == renderer->source || tag[-1] == '\n';
+	const StringInfoData *out = &renderer->out;
+	bool begins_line = (tag == renderer->source || tag[-1] == '\n') &&
+					   (out->len == 0 || out->data[out->len - 1] == '\n');
 
 	return begins_line && *s == '\n' ? s + 1 : s;
 }

@@ -135,6 +135,11 @@ SELECT is_empty($$SELECT part, left(source, 60) FROM wrong WHERE pg_temp.act('ad
 SELECT is(pg_temp.act('admin@acme.test', format('SELECT pg_temp.set_part(%L, %L, %L, %L)', k, 'en', part, source)), 'ok', 'this fits: ' || source)
 	FROM (VALUES ('invitation', 'subject', 'Hi {{recipient_name}} & <you>'), ('invitation', 'text_body', E'{{#message}}\n{{message}}\n{{/message}}\n<{{link}}>, see {{base_url}}.'), ('invitation', 'html_body', '<p class="x" style="color:{{brand_color}}">Hi<br/>{{link}}</p>'),
 		('invitation', 'html_body', '<a href="{{base_url}}/help?a=b">?</a> <a href="mailto:help@acme.test">!</a> <a href="{{link}}">x</a> {{link}}'), ('removed', 'text_body', 'Bye'), ('removed', 'html_body', '<p>Bye {{base_url}}</p>')) AS w (k, part, source);
+SELECT is(pg_temp.act('admin@acme.test', format('SELECT %I FROM usermgmt.preview_email(%L, %L, %1$I => %4$L)', part, 'invitation', 'en', source)) !~ 'evil\.test/\?\S', true, 'R23 no section that is left out joins a link and what stands before it: ' || source)
+	FROM (VALUES ('text_body', E'evil.test/?{{^recipient}}\n{{/recipient}}\n{{link}}'), ('text_body', E'evil.test/?{{^recipient}}x\n{{#role}}\n{{/role}}\n{{/recipient}}\n{{link}}'),
+		('html_body', E'evil.test/?{{^recipient}}\n{{/recipient}}\n{{link}}'), ('html_body', E'evil.test/?{{#recipient}}{{^recipient}}\n{{/recipient}}\n{{/recipient}}\n{{link}}')) AS w (part, source);
+SELECT is(pg_temp.act('admin@acme.test', $$SELECT text_body FROM usermgmt.preview_email('invitation', 'en', text_body => E'{{^recipient}}\nno\n{{/recipient}}\na\n{{#role}}\nb\n{{/role}}\n{{^role}}\nc\n{{/role}}\n{{link}}')$$),
+	E'a\nb\n' || pg_temp.act('admin@acme.test', $$SELECT text_body FROM usermgmt.preview_email('invitation', 'en', text_body => '{{link}}')$$), 'a section tag alone on its line leaves no empty line');
 SELECT is(pg_temp.set_part('invitation', 'en', part, source), 'ok', 'S2.26 an operator may name other sites: ' || source)
 	FROM (VALUES ('html_body', '<a href="https://status.test/x">x</a> {{link}}'), ('text_body', 'https://status.test {{link}}')) AS w (part, source);
 SELECT is(pg_temp.set_part('invitation', 'en', 'html_body', '<a href="https://evil.test/?{{link}}">x</a>'), '22023', 'R23 but not carry the link there');
