@@ -4,7 +4,8 @@
  *
  * Of a message about a statement that calls a function which takes a password,
  * nothing from the first literal on is logged, the bound parameters included:
- * cutting needs no parser, and so nothing can fool one. Anything as long as a
+ * cutting needs no parser, and so nothing can fool one. What EXECUTE runs is
+ * not known when it fails: it is taken for such a call. Anything as long as a
  * token, in the letters of one, is left out of every message. What is logged
  * before the library is loaded passes unseen; preloading cures that.
  */
@@ -22,6 +23,8 @@
 #define SESSION_PREFIX "ums_"
 #define WORD "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 #define TOKEN WORD "-"
+#define SPACE " \t\n\r\f\v"
+#define PREPARED "prepare: " /* what EXECUTE runs, in DETAIL */
 
 char *redact_calls;
 
@@ -79,16 +82,46 @@ mentions_call(const char *text)
 }
 
 /*
- * Where the first literal begins ('…', $$…$$ or $tag$…$tag$), or NULL.
+ * Where the first literal begins ('…', $$…$$, $tag$…$tag$, or the bytes of one
+ * in a printed plan), or NULL.
  */
 static const char *
 first_literal(const char *text)
 {
 	for (; *text != '\0'; text++)
 		if (*text == '\'' ||
-			(*text == '$' && !(text[1] >= '0' && text[1] <= '9')))
+			(*text == '$' && !(text[1] >= '0' && text[1] <= '9')) ||
+			(*text == ':' && strncmp(text, ":constvalue", 11) == 0))
 			return text;
 	return NULL;
+}
+
+/*
+ * Whether the statement is EXECUTE of what was prepared, alone or in another
+ * one, or names something in Unicode escapes: both might be such a call.
+ */
+static bool
+may_hide_call(const char *text)
+{
+	const char *end = text != NULL ? first_literal(text) : NULL;
+
+	while (end != NULL && text < end)
+	{
+		size_t length = strspn(text, WORD);
+
+		if (length == 7 && pg_strncasecmp(text, "execute", length) == 0)
+		{
+			const char *next = text + length + strspn(text + length, SPACE);
+			size_t word = strspn(next, WORD);
+
+			if (word == 0 || !lists("function procedure on", next, word))
+				return true;
+		}
+		if (pg_strncasecmp(text, "u&\"", 3) == 0)
+			return true;
+		text += length > 0 ? length : 1;
+	}
+	return false;
 }
 
 static bool
@@ -156,6 +189,38 @@ statement_has_secret(bool cut)
 }
 
 static void
+leave_out(char **text)
+{
+	if (*text != NULL)
+		pfree(*text);
+	*text = NULL;
+}
+
+/*
+ * A value that does not fit its type stands in double quotes, in those of
+ * another language, or in none.
+ */
+static void
+redact_bad_value(ErrorData *edata)
+{
+	char *whole = edata->message;
+	int plain = 0;
+
+	if (ERRCODE_TO_CATEGORY(edata->sqlerrcode) != ERRCODE_DATA_EXCEPTION ||
+		edata->sqlerrcode == ERRCODE_INVALID_PARAMETER_VALUE || whole == NULL)
+		return;
+	leave_out(&edata->detail);
+	leave_out(&edata->context);
+	while (whole[plain] != '\0' && whole[plain] != '"' &&
+		   !IS_HIGHBIT_SET(whole[plain]))
+		plain++;
+	if (whole[plain] == '\0')
+		return;
+	edata->message = psprintf("%.*s" REDACTED, plain, whole);
+	pfree(whole);
+}
+
+static void
 redact_message(ErrorData *edata)
 {
 	bool cut =
@@ -163,10 +228,16 @@ redact_message(ErrorData *edata)
 		 secret_since == GetCurrentStatementStartTimestamp()) ||
 		mentions_call(debug_query_string) || mentions_call(edata->message) ||
 		mentions_call(edata->detail) || mentions_call(edata->detail_log) ||
-		mentions_call(edata->context) || mentions_call(edata->internalquery);
+		mentions_call(edata->context) || mentions_call(edata->internalquery) ||
+		((edata->detail == NULL ||
+		  strncmp(edata->detail, PREPARED, strlen(PREPARED)) != 0) &&
+		 may_hide_call(debug_query_string));
 
+	if (cut && edata->elevel >= ERROR)
+		redact_bad_value(edata);
 	redact(&edata->message, cut);
 	redact(&edata->detail, cut);
+	redact(&edata->hint, cut);
 	redact(&edata->detail_log, cut);
 	redact(&edata->context, cut);
 	redact(&edata->internalquery, cut);

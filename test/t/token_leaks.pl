@@ -178,6 +178,17 @@ my $notified = ask($listener, 'SELECT 1');
 		qq(SELECT usermgmt.log_in('owner\@acme.example', '$wrong' || 1/0)),
 		qq(SELECT usermgmt.log_in('owner\@acme.example', '$wrong', nonsense)),
 		qq(SELECT usermgmt.log_in('owner\@acme.example', '$wrong') AND),
+		qq(EXECUTE nobody('owner\@acme.example', '$wrong')),
+		qq(EXECUTE p('owner\@acme.example', '$wrong', 'more')),
+		qq(EXECUTE p('owner\@acme.example', '$wrong'::integer::text)),
+		qq(EXPLAIN EXECUTE "no body"('owner\@acme.example', '$wrong')),
+		qq(PREPARE "a plan" AS SELECT usermgmt.log_in(\$1, \$2), 1/0; ),
+		qq(EXECUTE "a plan"('owner\@acme.example', '$wrong')),
+		qq(SELECT usermgmt.U&"l\\006fg_in"('owner\@acme.example', '$wrong')),
+		qq(SELECT usermgmt.log_in('owner\@acme.example', '$wrong'::json::text)),
+		qq(SELECT usermgmt.log_in('owner\@acme.example', '$wrong'::timestamptz::text)),
+		qq(SET debug_print_plan = on; SELECT usermgmt.log_in('owner\@acme.example', '$wrong')),
+		qq(RESET debug_print_plan),
 		qq(SELECT usermgmt.sign_up('a', 'A', 'a\@a.example', '$wrong')),
 		qq(SELECT usermgmt.accept_invitation('x', '$wrong')),
 		qq(SELECT usermgmt.reset_password('x', '$wrong')),
@@ -230,6 +241,7 @@ my %needle;
 foreach my $secret (keys %issued)
 {
 	$needle{$secret} = "$issued{$secret} as text";
+	$needle{ join ' ', map { ord } split //, $secret } = "$issued{$secret} as bytes" if $issued{$secret} =~ /^password/;
 	next if $issued{$secret} =~ /^password/;
 	(my $encoded = $secret) =~ s/^ums_//;
 	my $raw = substr decode_base64url($encoded), -32;
