@@ -18,6 +18,7 @@
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -181,11 +182,14 @@ prepare(const char *statement)
 	return prepared;
 }
 
-/* Whose rights hold while the sink is touched; an error restores them too. */
+/* Whose rights hold while the sink is touched; an error restores them too. A
+ * setting that was changed meanwhile is undone: with another search_path our
+ * own statements would call operators of the owner of the sink. */
 typedef struct Rights
 {
 	Oid user;
 	int context;
+	int level;
 } Rights;
 
 static Rights
@@ -194,6 +198,7 @@ become_owner(Oid owner)
 	Rights ours;
 
 	GetUserIdAndSecContext(&ours.user, &ours.context);
+	ours.level = NewGUCNestLevel();
 	SetUserIdAndSecContext(owner, ours.context | SECURITY_LOCAL_USERID_CHANGE |
 									  SECURITY_RESTRICTED_OPERATION);
 	return ours;
@@ -202,6 +207,7 @@ become_owner(Oid owner)
 static void
 resume(const Rights *ours)
 {
+	AtEOXact_GUC(false, ours->level);
 	SetUserIdAndSecContext(ours->user, ours->context);
 }
 

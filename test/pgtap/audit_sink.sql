@@ -98,5 +98,34 @@ SELECT lives_ok('SELECT usermgmt.set_audit_sink(NULL)', 'S0.17 it can be switche
 SELECT lives_ok($$UPDATE usermgmt.tenant SET name = 'x'$$, 'S0.17 and the trail goes on');
 SELECT results_eq($$SELECT action FROM usermgmt.audit_event WHERE object_type = 'audit_sink' ORDER BY event_id$$, $$VALUES ('audit_sink.created'), ('audit_sink.deleted')$$, 'S0.17 setting it is audited');
 
+-- What its triggers set would decide which operators our statements call.
+SELECT pg_temp.join('eve@acme.test') AS eve \gset
+CREATE ROLE tap_sink_mallory;
+CREATE SCHEMA tap_evil AUTHORIZATION tap_sink_mallory;
+GRANT USAGE ON SCHEMA tap_evil TO PUBLIC;
+SET LOCAL ROLE tap_sink_mallory;
+CREATE TABLE tap_evil.sink (event_id uuid, action text);
+CREATE TABLE tap_evil.got (who name);
+CREATE FUNCTION tap_evil.trap() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config('search_path', 'tap_evil, pg_catalog', false), set_config('work_mem', '77MB', false);
+	RETURN NEW;
+END $$;
+CREATE TRIGGER trap BEFORE INSERT ON tap_evil.sink FOR EACH ROW EXECUTE FUNCTION tap_evil.trap();
+CREATE FUNCTION tap_evil.equal(uuid, uuid) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO tap_evil.got VALUES (current_user);
+	RETURN pg_catalog.uuid_eq($1, $2);
+END $$;
+CREATE OPERATOR tap_evil.= (LEFTARG = uuid, RIGHTARG = uuid, FUNCTION = tap_evil.equal);
+RESET ROLE;
+SELECT usermgmt.set_audit_sink('tap_evil.sink') AS x, current_setting('search_path') AS path, current_setting('work_mem') AS work_mem \gset
+SELECT usermgmt.change_role(:'eve', 'admin') AS x, usermgmt.remove_user(:'eve', confirm => true) AS y \gset
+SELECT current_setting('search_path') || current_setting('work_mem') = :'path' || :'work_mem' AS kept \gset
+SET search_path = public;
+SELECT cmp_ok((SELECT count(*) FROM tap_evil.sink), '>', 1::bigint, 'R9 the trigger of a sink has run');
+SELECT is_empty('SELECT DISTINCT who FROM tap_evil.got', 'R9 and none of its operators was called by our statements, with our rights');
+SELECT ok(:'kept', 'R9 nor does it leave a setting behind');
+
 SELECT * FROM finish();
 ROLLBACK;
