@@ -6,11 +6,15 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "funcapi.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "core/spi_query.h"
+
+#define OUR_PATH "pg_catalog, usermgmt, pg_temp" /* of every definer */
 
 SpiArg
 spi_arg_text(const char *s)
@@ -54,12 +58,27 @@ prepare(SpiQuery *query)
 }
 
 /*
+ * Whatever a statement of ours sets off, such as a trigger behind a foreign key
+ * of the application, may have changed the search_path: the next would call
+ * operators that somebody else chose, with our rights.
+ */
+static void
+keep_path(void)
+{
+	if (strcmp(namespace_search_path, OUR_PATH) != 0)
+		(void) set_config_option("search_path", OUR_PATH, PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+								 false);
+}
+
+/*
  * Prepare the statement where that is still to be done, and take its arguments
  * apart.
  */
 static void
 set_out(SpiQuery *query, const SpiArg *args, Datum *values, char *nulls)
 {
+	keep_path();
 	if (query->plan == NULL)
 		prepare(query);
 	for (int i = 0; i < query->nargs; i++)

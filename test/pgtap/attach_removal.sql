@@ -214,5 +214,32 @@ SELECT resources ->> 'shop.ledger' AS moved FROM usermgmt.remove_user(:'ida', :'
 SELECT is(:'moved'::text, '1', 'B8 rows of a table with a deferrable constraint are handed over');
 SELECT is((SELECT who FROM shop.decoy), current_user, 'R9 a trigger that waits under the name of that constraint runs as it would at commit, not as the owner of the table');
 
+-- A cascade of a foreign key runs triggers in the midst of ours.
+SELECT pg_temp.join('joe@acme.test') AS joe \gset
+CREATE TABLE shop.badge (tenant uuid, person uuid, FOREIGN KEY (tenant, person) REFERENCES usermgmt.membership ON DELETE CASCADE);
+INSERT INTO shop.badge VALUES (:'acme_id', :'joe');
+CREATE SCHEMA tap_removal_bad AUTHORIZATION tap_removal_evil;
+GRANT USAGE ON SCHEMA tap_removal_bad TO PUBLIC;
+SET LOCAL ROLE tap_removal_evil;
+CREATE TABLE tap_removal_bad.got (who name);
+CREATE FUNCTION tap_removal_bad.equal(uuid, uuid) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO tap_removal_bad.got VALUES (current_user);
+	RETURN pg_catalog.uuid_eq($1, $2);
+END $$;
+CREATE OPERATOR tap_removal_bad.= (LEFTARG = uuid, RIGHTARG = uuid, FUNCTION = tap_removal_bad.equal);
+CREATE FUNCTION tap_removal_bad.divert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config('search_path', 'tap_removal_bad, pg_catalog', false);
+	RETURN OLD;
+END $$;
+RESET ROLE;
+CREATE TRIGGER divert BEFORE DELETE ON shop.badge FOR EACH ROW EXECUTE FUNCTION tap_removal_bad.divert();
+ALTER TABLE shop.badge OWNER TO tap_removal_evil;
+SELECT usermgmt.remove_user(:'joe', confirm => true) AS x \gset
+SET LOCAL search_path = public;
+SELECT is((SELECT count(*) FROM shop.badge), 0::bigint, 'a foreign key to the membership cascades');
+SELECT is_empty('SELECT DISTINCT who FROM tap_removal_bad.got', 'R9 a trigger behind it that changes the search_path chooses no operator of our statements');
+
 SELECT * FROM finish();
 ROLLBACK;
