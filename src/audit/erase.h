@@ -26,7 +26,8 @@ typedef struct ErasedPerson
 extern Datum redact_document(Datum document, const ErasedPerson *person,
 							 bool about);
 
-/* Whether the text holds one of the person's addresses. */
+/* Whether the text holds one of the person's addresses, not as part of a longer
+ * one, which is somebody else's. */
 extern bool names_person(const char *text, int length,
 						 const ErasedPerson *person);
 

@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 
@@ -14,6 +16,44 @@ static const char *const personal_keys[] = {
 	"name",		  "owner_name", "recipient_name", "ip",
 	"user_agent", "metadata",	"subject",		  "message"};
 
+static bool
+is_letter(char c)
+{
+	return isalnum((unsigned char) c) || IS_HIGHBIT_SET(c);
+}
+
+/*
+ * Whether what stands at found, of this length, is no part of a longer address,
+ * which is somebody else's.
+ */
+static bool
+stands_alone(const char *text, const char *found, size_t length)
+{
+	const char *before = found;
+	const char *after = found + length;
+
+	while (before > text && strchr("._+-", before[-1]) != NULL)
+		before--;
+	after += strspn(after, ".-");
+	return (before == text || !is_letter(before[-1])) && !is_letter(*after);
+}
+
+static bool
+names_address(const char *text, const char *address)
+{
+	size_t length = strlen(address);
+
+	for (const char *at = strstr(text, address); at != NULL;
+		 at = strstr(at + 1, address))
+		if (stands_alone(text, at, length))
+			return true;
+	return false;
+}
+
+/*
+ * Addresses are erased where they stand alone: a short one is at the end of
+ * many.
+ */
 bool
 names_person(const char *text, int length, const ErasedPerson *person)
 {
@@ -22,7 +62,7 @@ names_person(const char *text, int length, const ErasedPerson *person)
 	ListCell *cell;
 
 	foreach (cell, person->address_list)
-		found = found || strstr(folded, lfirst(cell)) != NULL;
+		found = found || names_address(folded, lfirst(cell));
 	pfree(folded);
 	return found;
 }

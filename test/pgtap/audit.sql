@@ -232,5 +232,17 @@ SELECT is(pg_temp.run_as('tap_audit_auditor', 'SELECT count(*) FROM usermgmt.eve
 SET LOCAL usermgmt.notify_events = on;
 SELECT lives_ok($$SELECT pg_temp.invite('gina@acme.test')$$, 'S2.12 inviting works with NOTIFY of events');
 
+-- An address is erased where it stands, not where it is part of a longer one.
+SELECT usermgmt.use_tenant('acme') AS x, pg_temp.join('n@erasing.test') AS leaver, pg_temp.join('ann@erasing.test') AS stays, pg_temp.join('a.n@erasing.test') AS dotted, pg_temp.join('n@erasing.test.example') AS longer \gset
+SELECT FROM unnest(ARRAY[:'stays', :'dotted', :'longer']::uuid[]) AS u, usermgmt.change_role(u, 'admin', (SELECT email FROM person WHERE user_id = u));
+SELECT FROM usermgmt.change_role(:'stays', 'member', 'see <N@erasing.test>, "n@erasing.test".');
+SELECT FROM usermgmt.change_role(:'stays', 'admin', 'n@erasing.test');
+SELECT count(*) AS others FROM usermgmt.audit_event WHERE tenant_id = :'acme_id' AND (subject_email IN ('ann@erasing.test', 'a.n@erasing.test', 'n@erasing.test.example') OR reason IN ('ann@erasing.test', 'a.n@erasing.test', 'n@erasing.test.example')) \gset
+SELECT FROM usermgmt.remove_user(:'leaver', confirm => true);
+SELECT cmp_ok(usermgmt.erase_person(:'leaver'), '>', 5, 'B16 a person with a short address is erased');
+SELECT is((SELECT count(*) FROM usermgmt.audit_event WHERE tenant_id = :'acme_id' AND (subject_email IN ('ann@erasing.test', 'a.n@erasing.test', 'n@erasing.test.example') OR reason IN ('ann@erasing.test', 'a.n@erasing.test', 'n@erasing.test.example'))), :others::bigint,
+	'B16 and nobody else, whose address holds it');
+SELECT results_eq(format('SELECT reason FROM usermgmt.audit_event WHERE action = ''user.role_changed'' AND tenant_id = %L AND object_id = %L ORDER BY event_id', :'acme_id', :'stays'), $$VALUES ('ann@erasing.test'), ('erased'), ('erased')$$, 'B16 where it stands alone it is erased');
+
 SELECT * FROM finish();
 ROLLBACK;
