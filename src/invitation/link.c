@@ -25,16 +25,19 @@ static const Transition transitions[] = {
 };
 /* clang-format on */
 
+/* The account is looked up: a join may walk through all of them in the order
+ * of the addresses. */
 SPI_QUERY(mail_subject,
 		  "SELECT i.state = 'pending' AND i.expires_at > $3 AS wanted,"
 		  " true AS linked, i.generation, pg_catalog.jsonb_build_object("
 		  "'expires_at', usermgmt.mail_time(i.expires_at),"
 		  " 'role', i.role, 'message', i.message,"
-		  " 'locale', coalesce(p.locale, i.locale),"
+		  " 'locale', coalesce((SELECT p.locale FROM usermgmt.account AS p"
+		  " WHERE p.canonical_email = i.canonical_email"
+		  " AND p.closed_at IS NULL), i.locale),"
 		  " 'inviter_name', coalesce(a.name, i.invited_by_email)) AS variables"
 		  " FROM usermgmt.invitation AS i LEFT JOIN usermgmt.account AS a"
-		  " ON a.user_id = i.invited_by LEFT JOIN usermgmt.account AS p"
-		  " ON p.canonical_email = i.canonical_email AND p.closed_at IS NULL"
+		  " ON a.user_id = i.invited_by"
 		  " WHERE i.invitation_id = $1 AND i.tenant_id = $2",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 
