@@ -35,7 +35,7 @@ COMMENT ON TABLE usermgmt.invitation IS 'Every invitation ever made; its token i
 CREATE UNIQUE INDEX one_open_invitation_per_address ON usermgmt.invitation (tenant_id, canonical_email) WHERE state = 'pending';
 CREATE INDEX invitation_created ON usermgmt.invitation (tenant_id, created_at, invitation_id) INCLUDE (state, expires_at, accepted_at);
 CREATE INDEX invitation_unreminded ON usermgmt.invitation (tenant_id, queued_at) WHERE state = 'pending' AND reminded_at IS NULL;
-CREATE INDEX invitation_open ON usermgmt.invitation (tenant_id, created_at, invitation_id) WHERE state = 'pending';
+CREATE INDEX invitation_open ON usermgmt.invitation (tenant_id, created_at, invitation_id) INCLUDE (expires_at) WHERE state = 'pending';
 CREATE INDEX invitation_open_by_inviter ON usermgmt.invitation (invited_by) WHERE state = 'pending' AND invited_by IS NOT NULL;
 SELECT usermgmt.audit_attach('usermgmt.invitation', '{invitation,invitation_id,subject:email,ignore:canonical_email,ignore:holds_seat}');
 

@@ -3,9 +3,9 @@
 -- operator without a session and a selected tenant all of them.
 CREATE INDEX outbox_delivered ON usermgmt.outbox (tenant_id, subject_id)
 	WHERE state = 'sent' AND bounced_at IS NULL AND kind IN ('invitation', 'invitation_reminder');
-CREATE INDEX outbox_finished ON usermgmt.outbox (tenant_id, finished_at) WHERE finished_at IS NOT NULL;
+-- What waits has no finished_at: one index for both.
+CREATE INDEX outbox_finished ON usermgmt.outbox (tenant_id, finished_at);
 CREATE INDEX outbox_bounced ON usermgmt.outbox (tenant_id, bounced_at) WHERE bounced_at IS NOT NULL;
-CREATE INDEX outbox_waiting ON usermgmt.outbox (tenant_id) WHERE finished_at IS NULL;
 CREATE INDEX membership_above ON usermgmt.membership (tenant_id, user_id) WHERE role <> 'member';
 CREATE INDEX membership_history_left ON usermgmt.membership_history (tenant_id, user_id)
 	WHERE status IN ('deactivated', 'removed') AND workspace_id = '00000000-0000-0000-0000-000000000000';
