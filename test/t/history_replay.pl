@@ -31,6 +31,15 @@ CREATE VIEW miscounted AS
 	FULL JOIN (SELECT tenant_id, role, status, coalesce((last_login_at AT TIME ZONE 'UTC')::date, '-infinity') AS logged_in_on, count(*) AS n
 		FROM usermgmt.membership GROUP BY 1, 2, 3, 4) AS counted USING (tenant_id, role, status, logged_in_on)
 	WHERE kept.n IS DISTINCT FROM counted.n;
+-- Who lost access, when and from which role, by what stood before each period.
+CREATE VIEW left_wrong AS
+	SELECT tenant_id, user_id, how, left_at FROM (SELECT tenant_id, user_id, how, role, left_at, back_at, true AS here FROM usermgmt.report_leavers) AS said
+	FULL JOIN (SELECT tenant_id, user_id, status AS how, before AS role, lower(valid) AS left_at, upper(valid) AS back_at, true AS here
+		FROM (SELECT h.*, lag(h.role) OVER (PARTITION BY h.tenant_id, h.user_id ORDER BY lower(h.valid)) AS before
+			FROM usermgmt.membership_history AS h
+			WHERE h.workspace_id = '00000000-0000-0000-0000-000000000000' AND h.user_id <> '00000000-0000-0000-0000-000000000000') AS h
+		WHERE before IS NOT NULL AND status IN ('deactivated', 'removed')) AS was USING (tenant_id, user_id, how, role, left_at)
+	WHERE said.here IS NULL OR was.here IS NULL OR said.back_at IS DISTINCT FROM was.back_at;
 CREATE TABLE snapshot (at timestamptz PRIMARY KEY, state jsonb, operation text, miscounted bigint);
 CREATE TABLE tried (operation text, outcome text);
 
@@ -171,6 +180,8 @@ SQL
 	is($node->safe_psql('app', 'SELECT count(*) FROM miscounted'), '0', "$what: S3.10 the kept counts of members are what counting gives");
 	is($node->safe_psql('app', "SELECT state_of(true, 'infinity') = state_of(false, NULL)"),
 		't', "$what: the open periods are the present state");
+	is($node->safe_psql('app', 'SELECT count(*) FROM left_wrong'), '0', "$what: S3.27 the leavers are those who lost access");
+	cmp_ok($node->safe_psql('app', 'SELECT count(*) FROM usermgmt.report_leavers'), '>', 10, "$what: and there are some");
 }
 unbroken('one at a time');
 
