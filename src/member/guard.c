@@ -193,7 +193,10 @@ follow_removal(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id)
 	email_change_cancel(tenant_id, user_id);
 	if (account_lock(user_id) &&
 		spi_latest(find_other_home, ARG_UUID(*user_id)) == 0)
+	{
+		session_delete_person(user_id);
 		account_close(user_id);
+	}
 }
 
 static void

@@ -38,6 +38,8 @@ SPI_QUERY(find_others,
 		  UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID);
 SPI_QUERY(end_tenant, END_SESSIONS OF_TENANT("$3"), TIMESTAMPTZOID, TEXTOID,
 		  UUIDOID);
+SPI_QUERY(delete_person, "DELETE FROM usermgmt.session WHERE user_id = $1",
+		  UUIDOID);
 SPI_QUERY(find_tenant, FIND_SESSIONS OF_TENANT("$1") " LIMIT 1", UUIDOID);
 
 /*
@@ -91,4 +93,10 @@ session_end_tenant(const pg_uuid_t *tenant_id, const char *why)
 	spi_run(end_tenant, ARG_TIME(GetCurrentTimestamp()), ARG_TEXT(why),
 			ARG_UUID(*tenant_id));
 	require_none(spi_latest(find_tenant, ARG_UUID(*tenant_id)));
+}
+
+void
+session_delete_person(const pg_uuid_t *user_id)
+{
+	spi_run(delete_person, ARG_UUID(*user_id));
 }
