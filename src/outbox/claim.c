@@ -31,8 +31,10 @@ SPI_QUERY(list_holders,
 		  INT8OID);
 SPI_QUERY(take_back,
 		  "UPDATE usermgmt.outbox SET state = 'queued', due_at = $2,"
-		  " holder = NULL, worker = NULL WHERE holder = $1"
-		  " AND state IN ('claimed', 'sending')",
+		  " holder = NULL, worker = NULL WHERE (message_id, tenant_id) IN"
+		  " (SELECT message_id, tenant_id FROM usermgmt.outbox"
+		  " WHERE holder = $1 AND state IN ('claimed', 'sending')"
+		  " FOR UPDATE SKIP LOCKED)",
 		  INT8OID, TIMESTAMPTZOID);
 SPI_QUERY(claim_due,
 		  "WITH due AS (SELECT message_id, tenant_id FROM usermgmt.outbox"
@@ -106,7 +108,8 @@ set_idle(bool idle)
 }
 
 /*
- * Take back what dead relays had claimed.
+ * Take back what dead relays had claimed; what somebody cancels right now, the
+ * next claim looks at.
  */
 static void
 take_over(TimestampTz now)

@@ -50,7 +50,9 @@ SPI_QUERY(cancel_tenant,
 SPI_QUERY(cancel_expired,
 		  "UPDATE usermgmt.outbox SET state = 'cancelled', finished_at = $1,"
 		  " reply = 'expired before it could be sent'"
-		  " WHERE state = 'queued' AND expires_at <= $1",
+		  " WHERE (message_id, tenant_id) IN (SELECT message_id, tenant_id"
+		  " FROM usermgmt.outbox WHERE state = 'queued' AND expires_at <= $1"
+		  " FOR UPDATE SKIP LOCKED)",
 		  TIMESTAMPTZOID);
 
 static const MailKind *kinds[MAX_KINDS];

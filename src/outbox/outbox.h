@@ -76,7 +76,8 @@ extern void outbox_cancel_returned(uint64 count, const char *why);
  * accounts. */
 extern void outbox_cancel_tenant(const pg_uuid_t *tenant_id, const char *why);
 
-/* A step of run_maintenance(): a statement with the parameter now, counted
+/* A step of run_maintenance(): a statement with the parameter now, which waits
+ * for no row (SKIP LOCKED), so that it is never part of a circle; counted
  * under this name. Called once per step, when the library is loaded. */
 extern void maintenance_register(const char *name, SpiQuery *statement);
 

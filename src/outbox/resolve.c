@@ -41,9 +41,12 @@ SPI_QUERY(postpone_request,
 		  " AND tenant_id = '00000000-0000-0000-0000-000000000000'",
 		  UUIDOID, TIMESTAMPTZOID);
 SPI_QUERY(purge_requests,
-		  "DELETE FROM usermgmt.outbox WHERE state = 'cancelled'"
-		  " AND tenant_id = '00000000-0000-0000-0000-000000000000'"
-		  " AND finished_at < $1 - interval '1 day'",
+		  "DELETE FROM usermgmt.outbox"
+		  " WHERE tenant_id = '00000000-0000-0000-0000-000000000000'"
+		  " AND message_id IN (SELECT message_id FROM usermgmt.outbox"
+		  " WHERE tenant_id = '00000000-0000-0000-0000-000000000000'"
+		  " AND state = 'cancelled' AND finished_at < $1 - interval '1 day'"
+		  " FOR UPDATE SKIP LOCKED)",
 		  TIMESTAMPTZOID);
 
 typedef struct Request

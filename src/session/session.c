@@ -58,12 +58,15 @@ SPI_QUERY(end_session,
 		  " AND tenant_id = $2 AND state = 'open'",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 SPI_QUERY(purge_sessions,
-		  "DELETE FROM usermgmt.session"
-		  " WHERE expires_at <= $1 - INTERVAL '1 day'",
+		  "DELETE FROM usermgmt.session WHERE (session_id, tenant_id) IN"
+		  " (SELECT session_id, tenant_id FROM usermgmt.session"
+		  " WHERE expires_at <= $1 - INTERVAL '1 day' FOR UPDATE SKIP LOCKED)",
 		  TIMESTAMPTZOID);
 SPI_QUERY(purge_throttles,
-		  "DELETE FROM usermgmt.login_throttle"
-		  " WHERE last_failure_at <= $1 - INTERVAL '1 day'",
+		  "DELETE FROM usermgmt.login_throttle WHERE address IN"
+		  " (SELECT address FROM usermgmt.login_throttle"
+		  " WHERE last_failure_at <= $1 - INTERVAL '1 day'"
+		  " FOR UPDATE SKIP LOCKED)",
 		  TIMESTAMPTZOID);
 
 Origin
