@@ -6,7 +6,8 @@
  * who wrote before is waited for and seen; who writes after reads what is
  * left (audit_begin() locks before it reads). So nothing of the person slips
  * through in between, and what this call itself makes the triggers write is
- * erased with the rest.
+ * erased with the rest. Erasures go one after the other: both would hold what
+ * the other's lock of the trail waits for.
  */
 #include "postgres.h"
 
@@ -21,6 +22,7 @@
 #include "audit/reader.h"
 #include "core/address.h"
 #include "core/installation.h"
+#include "core/slots.h"
 #include "core/uuid.h"
 
 #define TEXT_HOLDS(x)                                                          \
@@ -258,6 +260,7 @@ PG_FUNCTION_INFO_V1(erase_person);
 Datum
 erase_person(PG_FUNCTION_ARGS)
 {
+	LOCKTAG eraser = slot_tag(SLOT_ERASE, 0, false);
 	char *reason = plain_text(argument_text(fcinfo, 1), "reason", 500, true);
 	pg_uuid_t erasure_id = uuid_make(GetCurrentTimestamp());
 	pg_uuid_t user_id;
@@ -273,6 +276,7 @@ erase_person(PG_FUNCTION_ARGS)
 							   "of the isolation level READ COMMITTED")));
 	SPI_connect();
 	begin_writing(fcinfo);
+	(void) LockAcquire(&eraser, ExclusiveLock, false, false);
 	person = person_forget(&user_id);
 	LockRelationOid(
 		get_relname_relid("audit_event", get_namespace_oid("usermgmt", false)),

@@ -16,7 +16,8 @@ typedef enum SlotClass
 	SLOT_RELAY_IDLE,  /* shared by relays that sleep */
 	SLOT_RELAY_ALIVE, /* one per relay connection */
 	SLOT_LOGIN,		  /* one per address that is being guessed at */
-	SLOT_SEAL		  /* whoever seals the trail */
+	SLOT_SEAL,		  /* whoever seals the trail */
+	SLOT_ERASE		  /* whoever erases a person */
 } SlotClass;
 
 /* The lock of this class and number in the present database; hash slots are
