@@ -29,19 +29,22 @@ test_suites()
 	[ "$failed" -eq 0 ]
 }
 
-# soak: the relay's proofs in full size; each prints its figures.
+# soak: random use and crashes for long, and the relay's proofs in full size; each
+# prints its figures.
 soak()
 {
 	passed=0
 	failed=0
 	room=relay
 	suite_limit=3600
-	export FILE_LIMIT=3500 RELAY_SOAK=1
+	export FILE_LIMIT=3500 RELAY_SOAK=1 USERMGMT_SOAK=1
 	need_packages test
 	make_work
 	build strict
 	start_cluster off
 	prepare_environment
+	perl='test/t/core_soak.pl test/t/core_soak_crash.pl'
+	suite perl run_perl
 	relay_tests=test/relay/relay_test.py
 	suite relay run_soak
 	find_crashes
