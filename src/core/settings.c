@@ -224,7 +224,12 @@ setting_of_kind(const char *name, SettingKind kind)
 	TenantSetting setting = setting_require(name);
 
 	if (tenant_settings_table[setting].kind != kind)
-		elog(ERROR, "setting \"%s\" is of another kind", name);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the setting %s is of another kind", name),
+				 errhint("Times are read by effective_seconds(), limits by "
+						 "effective_limit(), switches by "
+						 "effective_switch().")));
 	return setting;
 }
 

@@ -108,6 +108,10 @@ SELECT usermgmt.set_tenant_setting('seat_limit', 'none') AS x \gset
 SELECT is(pg_temp.try($$SELECT usermgmt.invite_user('cem@beta.test')$$), 'ok', 'S3.39 a tenant may have none where the server has one');
 SELECT is(usermgmt.tenant_setting('seat_limit'), 'none', 'S3.39 and says so');
 SELECT is((SELECT settings ->> 'seat_limit' FROM usermgmt.tenant WHERE slug = 'beta'), 'none', 'S3.39 (it is kept by that word)');
+SELECT is(usermgmt.effective_limit(settings, 'seat_limit') || ' ' || usermgmt.effective_limit('{}', 'seat_limit') || ' ' || usermgmt.effective_limit('{"seat_limit": 7}', 'seat_limit'), '0 3 7', 'S3.39 the limit that holds: none, the server''s, the tenant''s')
+FROM usermgmt.tenant WHERE slug = 'beta';
+SELECT is(pg_temp.try(format('SELECT usermgmt.effective_%s(''{}'', %L)', kind, name)), CASE WHEN fits THEN 'ok' ELSE '22023' END, kind || ' of ' || name || ': a setting of another kind is refused')
+FROM (VALUES ('seconds', 'session_ttl', true), ('seconds', 'seat_limit', false), ('limit', 'pending_limit', true), ('limit', 'session_ttl', false), ('switch', 'invitations_enabled', true), ('switch', 'base_url', false)) AS v (kind, name, fits);
 
 SELECT * FROM finish();
 ROLLBACK;
