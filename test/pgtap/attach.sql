@@ -191,6 +191,7 @@ SELECT isnt((SELECT problem FROM usermgmt.attached_tables WHERE target = 'visit_
 SELECT usermgmt.detach_table('visit_new') AS x, usermgmt.detach_table('visit') AS x \gset
 SELECT is(pg_temp.definition('visit'), :'before', 'B7 detach_table leaves partitions as they were');
 SELECT is_empty($$SELECT tgname FROM pg_trigger WHERE tgrelid = 'visit_new'::regclass UNION ALL SELECT polname FROM pg_policy WHERE polrelid = 'visit_new'::regclass$$, 'B7 also a detached one');
+SELECT is_empty($$SELECT v.target FROM usermgmt.attached_tables AS v, usermgmt.attachment(v.target) AS a WHERE to_jsonb(v) - 'target' <> to_jsonb(a)$$, 'B7 the view shows what attachment() reads');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -160,6 +160,8 @@ SELECT results_eq(
 	$$SELECT user_id, 'admin', email, user_id FROM person WHERE email = 'admin@acme.test'$$,
 	'S4.8 use_session tells and binds who is acting');
 SELECT is(usermgmt.current_member_role(), 'admin', 'the role of the acting user is known');
+SELECT is_empty($$SELECT r FROM unnest(ARRAY['member', 'admin', 'owner']) AS r WHERE usermgmt.tenant_as(r) IS DISTINCT FROM CASE WHEN usermgmt.has_role(r) THEN usermgmt.current_tenant_id() END$$,
+	'S3.1 tenant_as() is the present tenant for who has the role');
 SELECT results_eq($$SELECT r, usermgmt.has_role(r) FROM unnest(ARRAY['member', 'admin', 'owner']) AS r$$,
 	$$VALUES ('member', true), ('admin', true), ('owner', false)$$,
 	'S3.2 owner, admin and member are three tiers, each of which includes those below');

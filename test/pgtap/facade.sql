@@ -55,6 +55,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA api TO facade_other;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA api TO facade_other;
 SELECT is(pg_temp.run_as('facade_other', 'SELECT count(*) FROM api.tenants'), 'error 42501', 'R10 not even with privileges on the facade');
 SELECT is(pg_temp.run_as('facade_other', 'SELECT api.current_user_id()'), 'error 42501', 'R10 for they are asked of the extension');
+SELECT is(usermgmt.expose('api2', 'facade_app')::bigint, (SELECT count(*) FROM usermgmt.facade_statements('api3', 'facade_app') WHERE facade_statements ~ '^CREATE (VIEW|FUNCTION)'), 'the statements can be read before');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -303,6 +303,9 @@ SELECT usermgmt.use_tenant('bare') AS x \gset
 SELECT is(usermgmt.users_json() #- '{data,users,0,joinedAt}' #- '{data,users,0,id}' #- '{data,users,0,name}', '{"data": {"users": [{"email": "Founder@bare.test", "role": "owner", "lastActive": null, "status": "never_logged_in"}],
 	"stats": {"total": 1, "owners": 1, "admins": 0, "members": 0, "ownersAndAdmins": 1, "active": 0, "inactive": 0, "neverLoggedIn": 1, "deactivated": 0, "pendingInvitations": 0, "licensedNow": 0}}}', 'S3.26 S3.9 a tenant with nobody but its founder');
 SELECT is(usermgmt.team_json() #- '{users,0,user_id}', '{"total": 1, "users": [{"name": null, "email": "Founder@bare.test", "role": "owner", "status": "active", "last_login": null}]}', 'S4.5 the same of its team');
+SELECT is((SELECT usermgmt.member_list_tenant()), usermgmt.current_tenant_id(), 'S3.1 whoever may list members has a tenant to list');
+SELECT is(pg_temp.see(a, 'SELECT usermgmt.member_list_tenant() IS NOT NULL'), pg_temp.see(a, 'SELECT count(*) > 0 FROM usermgmt.members'), 'S3.1 and nobody else: ' || a)
+FROM unnest(ARRAY['eve@other.test', 'owner@other.test', 'carol@acme.test']) AS a;
 
 SELECT * FROM finish();
 ROLLBACK;

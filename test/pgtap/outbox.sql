@@ -197,6 +197,8 @@ SELECT is(jsonb_typeof(usermgmt.run_maintenance()), 'object', 'R2 maintenance co
 SELECT pg_temp.contents() AS before \gset
 SELECT usermgmt.run_maintenance() AS x \gset
 SELECT is(pg_temp.contents(), :'before'::jsonb, 'R2 and is idempotent');
+SELECT results_eq('SELECT * FROM usermgmt.outbox_figures()', 'SELECT * FROM usermgmt.outbox_statistics', 'R29 the relay reads the same figures');
+SELECT is_empty('SELECT message_id FROM usermgmt.outbox AS o JOIN usermgmt.mail_queue AS q USING (message_id) WHERE usermgmt.delivery_of(o) IS DISTINCT FROM q.delivery', 'S3.36 a mail has one word for its delivery everywhere');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -87,6 +87,7 @@ SELECT is((SELECT month FROM usermgmt.report_invitation_funnel WHERE invited > 0
 SET LOCAL TimeZone = 'America/New_York';
 SELECT is((SELECT month FROM usermgmt.report_invitation_funnel WHERE invited > 0), '2026-03-01', 'in the west still this one');
 SELECT is((SELECT sum(invited) FROM usermgmt.report_invitation_funnel), 1::bigint, 'and it counts once, whatever the zone');
+SELECT is((SELECT count(*) FROM usermgmt.audit_event WHERE event_id >= usermgmt.id_at(occurred_at - interval '1 second') AND event_id < usermgmt.id_at(occurred_at + interval '1 second')), (SELECT count(*) FROM usermgmt.audit_event), 'the ids of a time are found by id_at()');
 
 SELECT * FROM finish();
 ROLLBACK;
