@@ -213,12 +213,12 @@ COMMENT ON FUNCTION usermgmt.audit_verify_checkpoint(text) IS 'As audit_verify()
 CREATE FUNCTION usermgmt.erase_person(user_id uuid, reason text DEFAULT NULL) RETURNS integer
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.erase_person(uuid, text) IS 'An operator erases the personal data of somebody whose account is closed, everywhere and in the trail, which stays verifiable; how many events changed; UM002, UM036.';
+COMMENT ON FUNCTION usermgmt.erase_person(uuid, text) IS 'An operator erases the personal data of somebody whose account is closed, everywhere and in the trail, which stays verifiable; how many events changed; UM002, UM036, 25000.';
 
 CREATE FUNCTION usermgmt.audit_retire(before timestamptz, reason text DEFAULT NULL) RETURNS integer
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.audit_retire(timestamptz, text) IS 'Removes the events that were sealed before then, keeps their seals and writes a tombstone; how many events; 55000 when the trail does not verify.';
+COMMENT ON FUNCTION usermgmt.audit_retire(timestamptz, text) IS 'Removes the events that were sealed before then, keeps their seals and writes a tombstone; how many events; 55000 when the trail does not verify; 22023, 25000.';
 
 CREATE FUNCTION usermgmt.set_audit_sink(target regclass) RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

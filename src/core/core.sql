@@ -54,12 +54,12 @@ COMMENT ON FUNCTION usermgmt.activate() IS 'Arms the triggers and foreign keys, 
 CREATE FUNCTION usermgmt.grant_access(database_role name, access text) RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.grant_access(name, text) IS 'Gives a database role one of the accesses application, operator, relay, auditor.';
+COMMENT ON FUNCTION usermgmt.grant_access(name, text) IS 'Gives a database role one of the accesses application, operator, relay, auditor; 22023, 42704.';
 
 CREATE FUNCTION usermgmt.revoke_access(database_role name, access text) RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.revoke_access(name, text) IS 'Takes from a database role everything that this access gives.';
+COMMENT ON FUNCTION usermgmt.revoke_access(name, text) IS 'Takes from a database role everything that this access gives; 22023, 42704.';
 
 CREATE FUNCTION usermgmt.address_guard() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME';
@@ -91,7 +91,7 @@ COMMENT ON FUNCTION usermgmt.current_member_role() IS 'The role of the acting us
 
 CREATE FUNCTION usermgmt.has_role(role text) RETURNS boolean
 	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.has_role(text) IS 'Whether the acting user has at least this role; false without a live session.';
+COMMENT ON FUNCTION usermgmt.has_role(text) IS 'Whether the acting user has at least this role; false without a live session; 22023.';
 
 CREATE FUNCTION usermgmt.end_use() RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME';
@@ -99,15 +99,15 @@ COMMENT ON FUNCTION usermgmt.end_use() IS 'Forgets the acting user now.';
 
 CREATE FUNCTION usermgmt.effective_seconds(settings jsonb, name text) RETURNS integer
 	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.effective_seconds(jsonb, text) IS 'A time setting in seconds: the tenant''s where its settings name it, else the server''s.';
+COMMENT ON FUNCTION usermgmt.effective_seconds(jsonb, text) IS 'A time setting in seconds: the tenant''s where its settings name it, else the server''s; 22023.';
 
 CREATE FUNCTION usermgmt.effective_limit(settings jsonb, name text) RETURNS integer
 	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.effective_limit(jsonb, text) IS 'A limit: the tenant''s where its settings name it, else the server''s; 0 is none.';
+COMMENT ON FUNCTION usermgmt.effective_limit(jsonb, text) IS 'A limit: the tenant''s where its settings name it, else the server''s; 0 is none; 22023.';
 
 CREATE FUNCTION usermgmt.effective_switch(settings jsonb, name text) RETURNS boolean
 	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.effective_switch(jsonb, text) IS 'An on/off setting: the tenant''s where its settings name it, else the server''s.';
+COMMENT ON FUNCTION usermgmt.effective_switch(jsonb, text) IS 'An on/off setting: the tenant''s where its settings name it, else the server''s; 22023.';
 
 CREATE FUNCTION usermgmt.id(public_id text) RETURNS uuid
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';

@@ -73,7 +73,7 @@ BEGIN ATOMIC
 	)
 	SELECT text FROM statement ORDER BY step, name COLLATE "C";
 END;
-COMMENT ON FUNCTION usermgmt.facade_statements(name, name) IS 'Internal: the statements that expose() runs, in their order.';
+COMMENT ON FUNCTION usermgmt.facade_statements(name, name) IS 'The statements that expose() runs, in their order, to read them first or to keep them in a migration.';
 
 CREATE FUNCTION usermgmt.expose(schema name, for_role name) RETURNS integer
 	LANGUAGE c SET search_path = pg_catalog, usermgmt, pg_temp

@@ -230,22 +230,22 @@ COMMENT ON FUNCTION usermgmt.invite_users(text[], text, jsonb, text) IS 'An admi
 CREATE FUNCTION usermgmt.resend_invitation(invitation_id uuid, extend boolean DEFAULT NULL) RETURNS usermgmt.invitations
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.resend_invitation(uuid, boolean) IS 'An admin has one more mail sent: pending keeps its expiry unless extend, expired is reopened with a fresh one; UM002, UM035, UM036, UM039, UM040, UM041.';
+COMMENT ON FUNCTION usermgmt.resend_invitation(uuid, boolean) IS 'An admin has one more mail sent: pending keeps its expiry unless extend, expired is reopened with a fresh one; UM002, UM035, UM036, UM039, UM040, UM041, 42501.';
 
 CREATE FUNCTION usermgmt.revoke_invitation(invitation_id uuid, reason text DEFAULT NULL) RETURNS usermgmt.invitations
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.revoke_invitation(uuid, text) IS 'An admin takes an open invitation back, its link and its unsent mail with it; UM002, UM036.';
+COMMENT ON FUNCTION usermgmt.revoke_invitation(uuid, text) IS 'An admin takes an open invitation back, its link and its unsent mail with it; UM002, UM036, 42501.';
 
 CREATE FUNCTION usermgmt.change_invitation_role(invitation_id uuid, role text, reason text DEFAULT NULL) RETURNS usermgmt.invitations
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.change_invitation_role(uuid, text, text) IS 'An admin changes the role that acceptance will give, while the invitation is open, never above the own role; UM002, UM036, UM038, 42501.';
+COMMENT ON FUNCTION usermgmt.change_invitation_role(uuid, text, text) IS 'An admin changes the role that acceptance will give, while the invitation is open, never above the own role; 22023, UM002, UM036, UM038, 42501.';
 
 CREATE FUNCTION usermgmt.change_invitation_workspaces(invitation_id uuid, workspaces jsonb) RETURNS usermgmt.invitations
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.change_invitation_workspaces(uuid, jsonb) IS 'An admin changes the places in workspaces that acceptance will give, while the invitation is open; what is not named is taken away; 22023, UM002, UM036.';
+COMMENT ON FUNCTION usermgmt.change_invitation_workspaces(uuid, jsonb) IS 'An admin changes the places in workspaces that acceptance will give, while the invitation is open; what is not named is taken away; 22023, UM002, UM036, 42501.';
 
 CREATE FUNCTION usermgmt.decline_invitation(token text) RETURNS usermgmt.invitations
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
@@ -255,7 +255,7 @@ COMMENT ON FUNCTION usermgmt.decline_invitation(text) IS 'The invited person tur
 CREATE FUNCTION usermgmt.invitation_link(invitation_id uuid) RETURNS text
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.invitation_link(uuid) IS 'The link of a pending invitation, for an admin to copy by hand; audited; UM002, UM036.';
+COMMENT ON FUNCTION usermgmt.invitation_link(uuid) IS 'The link of a pending invitation, for an admin to copy by hand; audited; UM002, UM036, 42501.';
 
 CREATE FUNCTION usermgmt.preview_invitation(token text) RETURNS usermgmt.invitation_preview
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

@@ -247,7 +247,7 @@ COMMENT ON COLUMN usermgmt.members.metadata IS 'The application''s own data.';
 CREATE FUNCTION usermgmt.change_role(user_id uuid, role text, reason text DEFAULT NULL) RETURNS usermgmt.members
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.change_role(uuid, text, text) IS 'An admin gives a member another role, an owner also that of owner; UM002, UM030, UM037, 42501.';
+COMMENT ON FUNCTION usermgmt.change_role(uuid, text, text) IS 'An admin gives a member another role, an owner also that of owner; 22023, UM002, UM030, UM037, 42501.';
 
 CREATE FUNCTION usermgmt.deactivate_user(user_id uuid, reason text DEFAULT NULL) RETURNS usermgmt.members
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
@@ -297,7 +297,7 @@ CREATE FUNCTION usermgmt.remove_user(user_id uuid, transfer_to uuid DEFAULT NULL
 	RETURNS usermgmt.removal
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.remove_user(uuid, uuid, text, boolean) IS 'An admin removes a member from the tenant for good, with all sessions, links and places in workspaces; the last membership closes the account. Without confirm, UM050 with the preview in DETAIL; 22023, UM002, UM031, UM037, 42501.';
+COMMENT ON FUNCTION usermgmt.remove_user(uuid, uuid, text, boolean) IS 'An admin removes a member from the tenant for good, with all sessions, links and places in workspaces; the last membership closes the account. Without confirm, UM050 with the preview in DETAIL; 22023, UM002, UM031, UM036, UM037, 55000, 42501.';
 
 CREATE FUNCTION usermgmt.link_previous_account(old_user_id uuid, new_user_id uuid) RETURNS integer
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

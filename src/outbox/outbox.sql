@@ -116,7 +116,7 @@ COMMENT ON FUNCTION usermgmt.run_maintenance() IS 'Does what time makes necessar
 CREATE FUNCTION usermgmt.outbox_pause(reason text) RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.outbox_pause(text) IS 'No mail is claimed any more until outbox_resume().';
+COMMENT ON FUNCTION usermgmt.outbox_pause(text) IS 'No mail is claimed any more until outbox_resume(); 22023 for an empty reason.';
 
 CREATE FUNCTION usermgmt.outbox_resume() RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

@@ -28,7 +28,7 @@ CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF state ON usermgmt.password_reset
 CREATE FUNCTION usermgmt.mail_time(at timestamptz) RETURNS text
 	LANGUAGE sql STABLE STRICT PARALLEL SAFE
 	RETURN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
-COMMENT ON FUNCTION usermgmt.mail_time(timestamptz) IS 'A moment as rooms hand it to a mail, which writes it in its language and time zone.';
+COMMENT ON FUNCTION usermgmt.mail_time(timestamptz) IS 'Internal: a moment as rooms hand it to a mail, which writes it in its language and time zone.';
 
 CREATE FUNCTION usermgmt.send_password_reset(user_id uuid) RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

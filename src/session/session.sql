@@ -76,13 +76,13 @@ COMMENT ON FUNCTION usermgmt.session_move_last_use(uuid, uuid, timestamptz) IS '
 -- session by a direct index scan (src/session/lookup.c).
 CREATE FUNCTION usermgmt.use_session(token text, scope text DEFAULT NULL) RETURNS usermgmt.session_context
 	LANGUAGE c AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.use_session(text, text) IS 'Verifies a session token and binds its person for the transaction (scope transaction, the default) or until end_use() or disconnect (connection); UM001.';
+COMMENT ON FUNCTION usermgmt.use_session(text, text) IS 'Verifies a session token and binds its person for the transaction (scope transaction, the default) or until end_use() or disconnect (connection); 22023, UM001.';
 
 CREATE FUNCTION usermgmt.log_in(email text, password text, tenant text DEFAULT NULL, ip text DEFAULT NULL, user_agent text DEFAULT NULL)
 	RETURNS usermgmt.session_start
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.log_in(text, text, text, text, text) IS 'Signs in with address and password; bad credentials are an outcome, never an error, so commit after it.';
+COMMENT ON FUNCTION usermgmt.log_in(text, text, text, text, text) IS 'Signs in with address and password; bad credentials are an outcome, never an error, so commit after it; 22023.';
 
 CREATE FUNCTION usermgmt.switch_tenant(tenant text) RETURNS usermgmt.session_start
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

@@ -109,7 +109,7 @@ CREATE FUNCTION usermgmt.create_tenant(slug text, name text, owner_email text, o
 	RETURNS usermgmt.tenants
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.create_tenant(text, text, text, text) IS 'Creates a tenant with its first owner, and mails the owner a link to choose a password; 23505 when the slug is taken.';
+COMMENT ON FUNCTION usermgmt.create_tenant(text, text, text, text) IS 'Creates a tenant with its first owner, and mails the owner a link to choose a password; 22023, 23505 when the slug is taken.';
 
 CREATE FUNCTION usermgmt.update_tenant(name text DEFAULT NULL, slug text DEFAULT NULL, branding jsonb DEFAULT NULL)
 	RETURNS usermgmt.tenants

@@ -42,12 +42,12 @@ COMMENT ON TYPE usermgmt.workspace_facts IS 'What the health of a workspace is m
 CREATE FUNCTION usermgmt.workspace_facts(workspace_id uuid) RETURNS usermgmt.workspace_facts
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.workspace_facts(uuid) IS 'Counts of a workspace that the acting user may see, and its health; NULLs for any other.';
+COMMENT ON FUNCTION usermgmt.workspace_facts(uuid) IS 'Counts of a workspace that the acting user may see, and its health; NULLs for any other; 42883, 42P17.';
 
 CREATE FUNCTION usermgmt.workspace_health(workspace_id uuid) RETURNS integer
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.workspace_health(uuid) IS 'How well a workspace is doing, from 0 to 100, by the formula in the manual or the function that workspace_health_function names; UM001, UM002.';
+COMMENT ON FUNCTION usermgmt.workspace_health(uuid) IS 'How well a workspace is doing, from 0 to 100, by the formula in the manual or the function that workspace_health_function names; UM001, UM002, 42883, 42P17.';
 
 CREATE FUNCTION usermgmt.has_workspace_role(workspace_id uuid, role text) RETURNS boolean
 	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
@@ -117,33 +117,33 @@ COMMENT ON COLUMN usermgmt.workspace_members.added_at IS 'Since when.';
 CREATE FUNCTION usermgmt.create_workspace(slug text, name text, settings jsonb DEFAULT NULL) RETURNS usermgmt.workspaces
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.create_workspace(text, text, jsonb) IS 'An admin creates a workspace of the tenant; 22023, 23505 when the slug is taken.';
+COMMENT ON FUNCTION usermgmt.create_workspace(text, text, jsonb) IS 'An admin creates a workspace of the tenant; 22023, 23505 when the slug is taken, 42501.';
 
 CREATE FUNCTION usermgmt.update_workspace(workspace_id uuid, name text DEFAULT NULL, slug text DEFAULT NULL, settings jsonb DEFAULT NULL)
 	RETURNS usermgmt.workspaces
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.update_workspace(uuid, text, text, jsonb) IS 'An admin of the tenant or of the workspace changes its name, slug or settings; NULL leaves it; UM002, UM036 when archived, 22023, 23505.';
+COMMENT ON FUNCTION usermgmt.update_workspace(uuid, text, text, jsonb) IS 'An admin of the tenant or of the workspace changes its name, slug or settings; NULL leaves it; UM002, UM036 when archived, 22023, 23505, 42501.';
 
 CREATE FUNCTION usermgmt.archive_workspace(workspace_id uuid) RETURNS usermgmt.workspaces
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.archive_workspace(uuid) IS 'An admin closes a workspace to everybody and keeps all of it; UM002, UM036.';
+COMMENT ON FUNCTION usermgmt.archive_workspace(uuid) IS 'An admin closes a workspace to everybody and keeps all of it; UM002, UM036, 42501.';
 
 CREATE FUNCTION usermgmt.restore_workspace(workspace_id uuid) RETURNS usermgmt.workspaces
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.restore_workspace(uuid) IS 'An admin opens an archived workspace again, with the people that it had; UM002, UM036.';
+COMMENT ON FUNCTION usermgmt.restore_workspace(uuid) IS 'An admin opens an archived workspace again, with the people that it had; UM002, UM036, 42501.';
 
 CREATE FUNCTION usermgmt.set_workspace_member(workspace_id uuid, user_id uuid, role text DEFAULT NULL) RETURNS usermgmt.workspace_members
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.set_workspace_member(uuid, uuid, text) IS 'An admin of the tenant or of the workspace assigns an active member to it, role member by default, or changes the role there; UM002, UM036 when archived, UM037, 22023.';
+COMMENT ON FUNCTION usermgmt.set_workspace_member(uuid, uuid, text) IS 'An admin of the tenant or of the workspace assigns an active member to it, role member by default, or changes the role there; UM002, UM036 when archived, UM037, 22023, 42501.';
 
 CREATE FUNCTION usermgmt.remove_workspace_member(workspace_id uuid, user_id uuid) RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.remove_workspace_member(uuid, uuid) IS 'An admin of the tenant or of the workspace takes a person from it; the membership in the tenant stays; UM002.';
+COMMENT ON FUNCTION usermgmt.remove_workspace_member(uuid, uuid) IS 'An admin of the tenant or of the workspace takes a person from it; the membership in the tenant stays; UM002, 42501.';
 
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('application', 'function', 'workspace_facts'),
