@@ -238,14 +238,25 @@ next_moment(const Relay *relay)
 	return until;
 }
 
+/* Claims at once after a notification.  One that came in with the answer to a
+ * query is no longer on the socket, so waiting for that would miss it. */
+static void
+heed_notification(Relay *relay)
+{
+	if (relay->db.connection && db_listen(&relay->db) == DB_YES)
+		relay->claims.again_at = 0;
+}
+
 /* Waits, then lets the lanes go on that have something to do. */
 static void
 wait_and_proceed(Relay *relay)
 {
 	int lanes = relay->config->connections;
 	struct pollfd *fds = relay->fds;
-	int64_t left = next_moment(relay) - monotonic_ms();
+	int64_t left;
 
+	heed_notification(relay);
+	left = next_moment(relay) - monotonic_ms();
 	fds[0] = (struct pollfd){.fd = stop_requested() ? -1 : stop_fd(),
 							 .events = POLLIN};
 	fds[1] = (struct pollfd){.fd = -1, .events = POLLIN};
@@ -272,8 +283,7 @@ wait_and_proceed(Relay *relay)
 		}
 		lane_rest(lane, monotonic_ms());
 	}
-	if (relay->db.connection && db_listen(&relay->db) == DB_YES)
-		relay->claims.again_at = 0;
+	heed_notification(relay);
 }
 
 /* There is nothing more to do for this program. */

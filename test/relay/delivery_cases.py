@@ -4,6 +4,7 @@ import email.policy
 import os
 import re
 import signal
+import threading
 import time
 from email.header import decode_header, make_header
 from email.utils import parseaddr
@@ -114,6 +115,27 @@ def relay_role():
     equal(relay.stop(), 0, "exit code")
     psql("SELECT usermgmt.revoke_access('relay_test', 'relay')",
          "DROP ROLE relay_test")
+
+
+@case("R30: a mail that comes during maintenance is sent when that is done")
+def prompt_after_maintenance():
+    server = serving(ScriptedServer())
+    lock = threading.Thread(target=psql, args=(
+        "BEGIN", "LOCK TABLE usermgmt.login_throttle IN ACCESS EXCLUSIVE MODE",
+        "SELECT pg_sleep(3)", "COMMIT"))
+    lock.start()
+    wait_for(lambda: psql(
+        "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'"
+        " AND relation = 'usermgmt.login_throttle'::regclass AND granted") == "1")
+    Relay.plain(server, "--poll-interval", "60")
+    wait_for(lambda: psql(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        " AND application_name = 'usermgmt-relay'"
+        " AND datname = current_database()") == "1")
+    invite()
+    equal(len(server.messages), 0, "mails while maintenance waits")
+    lock.join()
+    wait_for(lambda: len(server.messages) == 1, 2)
 
 
 @case("R30: a waiting relay sends within 250 ms of the commit")
