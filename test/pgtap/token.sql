@@ -155,5 +155,27 @@ SELECT is_empty(format('SELECT pg_temp.tables_with(%L)', secret), 'B1 ' || what 
 SELECT isnt_empty(format('SELECT pg_temp.tables_with(%L)', 'dave@acme.test'), 'B1 the search for secrets finds what is there');
 SELECT is_empty($$SELECT message_id FROM usermgmt.outbox AS o WHERE o::text ~ '(token=|https?://)'$$, 'B1 the outbox holds no link');
 
+-- Keys change while mails wait (F21): in the table, then in a file.
+SELECT pg_temp.tenant('keys') AS x, pg_temp.invite('old@keys.test') AS old, pg_temp.invite('new@keys.test') AS new \gset
+SELECT pg_temp.token_of(:'old') AS old_token \gset
+INSERT INTO usermgmt.signing_key (key_id, key, made_at) VALUES (42, decode(repeat('5b', 32), 'hex'), clock_timestamp());
+SELECT pg_temp.mail_token('invitation', 'new@keys.test') AS new_token \gset
+SELECT is(pg_temp.preview(:'old_token') || pg_temp.preview(:'new_token'), 'okok', 'F21 a link of the old key opens, and so does a mail queued before and claimed after the change');
+DELETE FROM usermgmt.signing_key WHERE key <> decode(repeat('5b', 32), 'hex');
+SELECT is(pg_temp.accept(:'old_token') || pg_temp.accept(:'new_token'), 'UM010ok', 'F21 once the old key is gone its links are void, those of the new one are not');
+SELECT current_setting('data_directory') || '/usermgmt_test.key' AS key_file \gset
+CREATE FUNCTION pg_temp.key_file(path text, keys text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format('COPY (SELECT unnest(%L::text[])) TO PROGRAM %L', keys, format('umask 077; rm -f %s; cat > %1$s', quote_literal(path)));
+END $$;
+SELECT pg_temp.key_file(:'key_file', ARRAY[repeat('c1', 32), repeat('5b', 32)]) AS x \gset
+SET LOCAL usermgmt.key_file = :'key_file';
+SELECT pg_temp.token_of(:'old') AS file_token \gset
+SELECT is(pg_temp.preview(:'file_token') || pg_temp.preview(:'new_token'), 'okok', 'F21 the first key of a file signs, the second still opens');
+SELECT pg_temp.key_file(:'key_file', ARRAY[repeat('c1', 32)]) AS x \gset
+SELECT is(pg_temp.preview(:'file_token') || pg_temp.preview(:'new_token'), 'okUM010', 'F21 and a line that is taken out counts at once');
+COPY (SELECT 1 WHERE false) TO PROGRAM 'rm -f usermgmt_test.key';
+RESET usermgmt.key_file;
+
 SELECT * FROM finish();
 ROLLBACK;
