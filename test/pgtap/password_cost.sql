@@ -89,5 +89,27 @@ SELECT is_empty($$SELECT what FROM tried WHERE outcome = 'ok' AND cost_after IS 
 SELECT diag(format('R12: %s of %s hashes under %s settings below the floor; %s of %s planted hashes answered otherwise than they must',
 	(SELECT count(*) FROM stored, unnest(ARRAY[fresh[1], raised[1]], ARRAY[fresh[2], raised[2]]) AS c (m, t) WHERE m < 19456 OR t < 2), 2 * (SELECT count(*) FROM stored), (SELECT count(*) FROM setting),
 	(SELECT count(*) FROM tried WHERE got <> outcome), (SELECT count(*) FROM tried)));
+-- The least of four tries each: an address that nobody has costs a hash too.
+SELECT pg_temp.tenant('timing') AS x, pg_temp.join('known@timing.test') AS known, pg_temp.join('away@timing.test') AS away \gset
+SELECT usermgmt.deactivate_user(:'away') IS NULL AS x \gset
+CREATE TEMPORARY TABLE lap (address text, taken interval, outcome text);
+DO $$
+DECLARE
+	begun timestamptz;
+	answer text;
+	who text;
+BEGIN
+	FOR n IN 1..4 LOOP
+		FOREACH who IN ARRAY ARRAY['known@timing.test', 'nobody@timing.test', 'away@timing.test'] LOOP
+			begun := clock_timestamp();
+			answer := (SELECT outcome FROM usermgmt.log_in(who, 'wrong'));
+			INSERT INTO lap VALUES (who, clock_timestamp() - begun, answer);
+		END LOOP;
+	END LOOP;
+END $$;
+SELECT is((SELECT string_agg(DISTINCT outcome, ' ') FROM lap), 'invalid_credentials', 'R14 a member, nobody and a deactivated member get the same answer');
+SELECT cmp_ok((SELECT min(taken) FROM lap WHERE address = a), '>', (SELECT min(taken) / 2 FROM lap WHERE address = 'known@timing.test'), 'R14 and a hash is computed: ' || a)
+FROM unnest(ARRAY['nobody@timing.test', 'away@timing.test']) AS a;
+
 SELECT * FROM finish();
 ROLLBACK;
