@@ -173,7 +173,9 @@ CREATE VIEW usermgmt.changed_object (problem, object, detail) AS
 	FROM pg_trigger AS t
 	JOIN pg_class AS c ON c.oid = t.tgrelid
 	WHERE c.relnamespace = 'usermgmt'::regnamespace AND t.tgenabled NOT IN ('O', 'A')
-		AND EXISTS (SELECT FROM usermgmt.installation)
+		AND EXISTS (SELECT FROM usermgmt.installation AS i
+			WHERE i.database_oid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+				AND i.extension_oid = (SELECT e.oid FROM pg_extension AS e WHERE e.extname = 'usermgmt'))
 	UNION ALL
 	SELECT 'row security is off', 'table ' || c.relname, 'pg_read_all_data reads its rows'
 	FROM pg_class AS c
@@ -226,7 +228,9 @@ CREATE VIEW usermgmt.weak_point (problem, object, detail) AS
 		AND concat_ws(',', current_setting('shared_preload_libraries', true), current_setting('session_preload_libraries', true)) !~ '\musermgmt\M'
 	UNION ALL
 	SELECT 'no trigger fires yet', 'installation', 'usermgmt.activate(), or the first call that writes, arms them'
-	WHERE NOT EXISTS (SELECT FROM usermgmt.installation)
+	WHERE NOT EXISTS (SELECT FROM usermgmt.installation AS i
+			WHERE i.database_oid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+				AND i.extension_oid = (SELECT e.oid FROM pg_extension AS e WHERE e.extname = 'usermgmt'))
 	UNION ALL
 	SELECT 'mail is paused', 'installation', i.mail_pause_reason
 	FROM usermgmt.installation AS i
