@@ -65,6 +65,27 @@ CREATE CONSTRAINT TRIGGER history_write AFTER INSERT OR DELETE OR UPDATE OF tena
 CREATE TRIGGER history_truncated AFTER TRUNCATE ON usermgmt.workspace
 	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.history_truncated('workspace_id', '');
 
+-- Internal: the address under which a tenant knows a person. Who is no member
+-- any more may have moved to another one since, which is not the tenant's to see.
+CREATE FUNCTION usermgmt.known_email(tenant_id uuid, user_id uuid) RETURNS text
+	LANGUAGE sql STABLE
+	RETURN (
+		SELECT CASE
+				WHEN a.closed_at IS NOT NULL OR EXISTS (
+					SELECT FROM usermgmt.membership AS m
+					WHERE m.tenant_id = known_email.tenant_id AND m.user_id = a.user_id
+				) THEN a.email
+				ELSE (
+					SELECT i.email FROM usermgmt.invitation AS i
+					WHERE i.accepted_by = a.user_id AND i.tenant_id = known_email.tenant_id AND i.state = 'accepted'
+					ORDER BY i.accepted_at DESC LIMIT 1
+				)
+			END
+		FROM usermgmt.account AS a
+		WHERE a.user_id = known_email.user_id
+	);
+COMMENT ON FUNCTION usermgmt.known_email(uuid, uuid) IS 'Internal: the address under which a tenant knows a person: the present one of members and of closed accounts, else that of the invitation accepted last.';
+
 CREATE TYPE usermgmt.access_state AS (
 	tenant_id uuid,
 	user_id uuid,

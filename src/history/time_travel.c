@@ -26,7 +26,8 @@
  * looked up person by person: how many periods hold then, the planner can not
  * know. */
 #define STATE_AT(condition)                                                    \
-	"SELECT m.tenant_id, m.user_id, a.email, m.role,"                          \
+	"SELECT m.tenant_id, m.user_id,"                                           \
+	" usermgmt.known_email(m.tenant_id, m.user_id) AS email, m.role,"          \
 	" CASE WHEN m.status = 'active' AND m.tenant_id IN"                        \
 	" (SELECT t.tenant_id FROM usermgmt.membership_history AS t"               \
 	" WHERE t.user_id = " NIL_ID " AND t.workspace_id = " NIL_ID               \
@@ -41,10 +42,9 @@
 	" AND p.workspace_id <> " NIL_ID " AND p.status = 'active'"                \
 	" AND p.valid @> $1), '{}') AS workspaces"                                 \
 	" FROM usermgmt.membership_history AS m"                                   \
-	" JOIN usermgmt.account AS a ON a.user_id = m.user_id"                     \
 	" WHERE m.workspace_id = " NIL_ID " AND m.user_id <> " NIL_ID              \
 	" AND m.status <> 'removed' AND m.valid @> $1" condition                   \
-	" ORDER BY m.tenant_id, a.canonical_email, m.user_id"
+	" ORDER BY m.tenant_id, email, m.user_id"
 
 SPI_QUERY(state_of_tenant, STATE_AT(" AND m.tenant_id = $2"), TIMESTAMPTZOID,
 		  UUIDOID);
@@ -76,8 +76,8 @@ SPI_QUERY(
 	" ORDER BY w.valid DESC LIMIT 1)"
 	" AS workspace, h.role, h.status, lower(h.valid) AS valid_from,"
 	" upper(h.valid) AS valid_until, h.changed_by,"
-	" (SELECT a.email FROM usermgmt.account AS a"
-	" WHERE a.user_id = h.changed_by) AS changed_by_email, h.database_role,"
+	" usermgmt.known_email(h.tenant_id, h.changed_by) AS changed_by_email,"
+	" h.database_role,"
 	" h.reason FROM (SELECT * FROM own UNION ALL SELECT * FROM closed) AS h"
 	" ORDER BY h.tenant_id, lower(h.valid), h.user_id = " NIL_ID ","
 	" h.workspace_id",
@@ -91,7 +91,8 @@ SPI_QUERY(
 	" AND h.workspace_id = " NIL_ID " AND ($3 IS NULL OR h.tenant_id = $3)"
 	" UNION SELECT m.tenant_id FROM usermgmt.membership AS m"
 	" WHERE m.user_id = $1 AND ($3 IS NULL OR m.tenant_id = $3))"
-	" SELECT k.tenant_id, t.slug AS tenant, $1 AS user_id, a.email,"
+	" SELECT k.tenant_id, t.slug AS tenant, $1 AS user_id,"
+	" usermgmt.known_email(k.tenant_id, $1) AS email,"
 	" $2 AS permission, b.blocked_by = '{}' AS allowed, m.role, r.role_allows,"
 	" b.blocked_by, r.allowed_roles, CASE WHEN run.status = 'removed'"
 	" THEN 'removed' WHEN before.role IS NOT NULL THEN"
@@ -100,7 +101,8 @@ SPI_QUERY(
 	" THEN 'invitation accepted' WHEN founded.valid IS NOT NULL"
 	" THEN 'tenant created' WHEN run.valid IS NOT NULL THEN 'added' END"
 	" AS how, lower(run.valid) AS since, g.user_id AS granted_by,"
-	" g.email AS granted_by_email, run.database_role,"
+	" usermgmt.known_email(k.tenant_id, g.user_id) AS granted_by_email,"
+	" run.database_role,"
 	" coalesce(run.reason, i.message) AS reason FROM known AS k"
 	" LEFT JOIN usermgmt.tenant AS t ON t.tenant_id = k.tenant_id"
 	" JOIN usermgmt.account AS a ON a.user_id = $1"

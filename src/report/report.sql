@@ -315,9 +315,10 @@ COMMENT ON COLUMN usermgmt.report_admin_activity.removals IS 'People removed.';
 COMMENT ON COLUMN usermgmt.report_admin_activity.last_act_at IS 'When the last of them was; NULL if there was none.';
 
 CREATE VIEW usermgmt.report_leavers WITH (security_barrier) AS
-	SELECT t.tenant_id, t.slug AS tenant, h.user_id, a.email, a.name, h.status AS how, before.role,
+	SELECT t.tenant_id, t.slug AS tenant, h.user_id, usermgmt.known_email(t.tenant_id, h.user_id) AS email,
+		CASE WHEN a.closed_at IS NOT NULL OR present.here THEN a.name END AS name, h.status AS how, before.role,
 		lower(h.valid) AS left_at, upper(h.valid) AS back_at, h.changed_by,
-		(SELECT b.email FROM usermgmt.account AS b WHERE b.user_id = h.changed_by) AS changed_by_email, h.database_role, h.reason,
+		usermgmt.known_email(t.tenant_id, h.changed_by) AS changed_by_email, h.database_role, h.reason,
 		(
 			SELECT count(*)::integer FROM usermgmt.membership_history AS p
 			WHERE p.tenant_id = h.tenant_id AND p.user_id = h.user_id
@@ -339,6 +340,9 @@ CREATE VIEW usermgmt.report_leavers WITH (security_barrier) AS
 	JOIN usermgmt.membership_history AS h ON h.tenant_id = t.tenant_id AND h.status IN ('deactivated', 'removed')
 		AND h.workspace_id = '00000000-0000-0000-0000-000000000000' AND h.user_id <> '00000000-0000-0000-0000-000000000000'
 	JOIN usermgmt.account AS a ON a.user_id = h.user_id
+	CROSS JOIN LATERAL (
+		SELECT EXISTS (SELECT FROM usermgmt.membership AS m WHERE m.tenant_id = t.tenant_id AND m.user_id = h.user_id) AS here
+	) AS present
 	LEFT JOIN LATERAL (
 		SELECT x.role FROM usermgmt.membership_history AS x
 		WHERE x.tenant_id = h.tenant_id AND x.user_id = h.user_id AND x.workspace_id = h.workspace_id AND x.valid < h.valid

@@ -86,5 +86,17 @@ SELECT is((SELECT count(*) FROM usermgmt.membership_history AS a JOIN usermgmt.m
 	WHERE a.valid && b.valid AND a.valid <> b.valid), 0::bigint, 'B9 no two periods overlap');
 SELECT is((SELECT count(DISTINCT lower(valid)) FROM usermgmt.membership_history), 1::bigint, 'B9 all changes of a transaction have one instant');
 
+-- Whom a tenant has lost may move on: the new address is none of its business.
+SELECT pg_temp.tenant('elsewhere') AS elsewhere, pg_temp.tenant('left-behind') AS behind, pg_temp.join('mover@acme.test') AS mover \gset
+SELECT usermgmt.use_tenant('elsewhere') AS x \gset
+SELECT invitation_id AS again FROM usermgmt.invite_user('mover@acme.test') \gset
+SELECT outcome AS x FROM usermgmt.accept_invitation(pg_temp.token_of(:'again'), 'secret of mover@acme.test') \gset
+SELECT is(usermgmt.known_email(:'behind', :'mover'), 'mover@acme.test', 'R10 a tenant knows the address of a member');
+SELECT usermgmt.use_tenant('left-behind') AS x \gset
+SELECT account_closed AS y FROM usermgmt.remove_user(:'mover', confirm => true) \gset
+UPDATE usermgmt.account SET email = 'new@private.test' WHERE user_id = :'mover';
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT is(usermgmt.known_email(:'behind', :'mover') || ' ' || usermgmt.known_email(:'elsewhere', :'mover'), 'mover@acme.test new@private.test', 'R10 of who left it, only the one that it invited');
+
 SELECT * FROM finish();
 ROLLBACK;
