@@ -88,6 +88,8 @@ foreach my $name (sort keys %report)
 
 		cmp_ok($buffers, '<', $share * ($report{$name} / $scale + 2000), "report_$name for $whom touches few pages");
 		unlike($text, qr/Seq Scan on (?:@{[join '|', @big]})\b(?! .*never executed)/, "report_$name for $whom reads no history from end to end");
+		my ($cost) = ask($connection, "EXPLAIN SELECT * FROM usermgmt.report_$name") =~ /cost=[\d.]+\.\.([\d.]+)/;
+		cmp_ok($cost * $scale, '<', 100_000, "report_$name for $whom is too cheap for JIT");
 		diag("P10: report_$name for $whom: $ms ms, $buffers buffers");
 	}
 }
