@@ -313,6 +313,7 @@ CREATE VIEW usermgmt.member_statistics WITH (security_barrier) AS
 				SELECT s.user_id FROM usermgmt.session AS s
 				WHERE s.tenant_id = t.tenant_id AND s.last_used_at > statement_timestamp()
 					- make_interval(secs => usermgmt.effective_seconds(t.settings, 'license_window'))
+					AND s.last_used_at < 'infinity' -- a range with two ends: the planner takes it for a short one
 					AND NOT EXISTS (
 						SELECT FROM usermgmt.membership AS l
 						WHERE l.tenant_id = s.tenant_id AND l.user_id = s.user_id AND l.status = 'deactivated'
@@ -355,15 +356,6 @@ CREATE VIEW usermgmt.member_statistics WITH (security_barrier) AS
 		FROM usermgmt.invitation AS i
 		WHERE i.tenant_id = t.tenant_id AND i.state = 'pending'
 	) AS i
-	CROSS JOIN LATERAL (
-		SELECT count(DISTINCT s.user_id)::integer AS licensed_now
-		FROM usermgmt.session AS s
-		JOIN usermgmt.membership AS l ON l.tenant_id = usermgmt.current_tenant_id() AND l.user_id = s.user_id AND l.status = 'active'
-		WHERE s.tenant_id = t.tenant_id
-			AND s.last_used_at > statement_timestamp()
-				- make_interval(secs => usermgmt.effective_seconds(t.settings, 'license_window'))
-			AND s.last_used_at < 'infinity' -- a range with two ends: the planner takes it for a short one
-	) AS l
 	WHERE t.tenant_id = usermgmt.tenant_as('admin');
 COMMENT ON VIEW usermgmt.member_statistics IS 'How many members the present tenant has, by role and activity, in one row for its admins.';
 COMMENT ON COLUMN usermgmt.member_statistics.total IS 'All members, deactivated ones included.';

@@ -318,7 +318,7 @@ CREATE VIEW usermgmt.report_leavers WITH (security_barrier) AS
 	SELECT t.tenant_id, t.slug AS tenant, h.user_id, usermgmt.known_email(t.tenant_id, h.user_id) AS email,
 		CASE WHEN a.closed_at IS NOT NULL OR present.here THEN a.name END AS name, h.status AS how, before.role,
 		lower(h.valid) AS left_at, upper(h.valid) AS back_at, h.changed_by,
-		usermgmt.known_email(t.tenant_id, h.changed_by)b.email AS changed_by_email, h.database_role, h.reason,
+		usermgmt.known_email(t.tenant_id, h.changed_by) AS changed_by_email, h.database_role, h.reason,
 		before.workspaces_left,
 		CASE WHEN h.status = 'removed' THEN (
 			SELECT jsonb_object_agg(c.action, c.n) FROM (
@@ -338,7 +338,6 @@ CREATE VIEW usermgmt.report_leavers WITH (security_barrier) AS
 	CROSS JOIN LATERAL (
 		SELECT EXISTS (SELECT FROM usermgmt.membership AS m WHERE m.tenant_id = t.tenant_id AND m.user_id = h.user_id) AS here
 	) AS present
-	LEFT JOIN usermgmt.account AS b ON b.user_id = h.changed_by
 	CROSS JOIN LATERAL (
 		SELECT (array_agg(x.role ORDER BY x.valid DESC) FILTER (WHERE x.workspace_id = h.workspace_id AND x.valid < h.valid))[1] AS role,
 			count(*) FILTER (WHERE x.workspace_id <> h.workspace_id AND x.status = 'removed' AND lower(x.valid) = lower(h.valid))::integer AS workspaces_left
