@@ -50,24 +50,31 @@
 	" AND n.user_id = " NIL_ID " AND w.tenant_id = n.tenant_id"                \
 	" AND w.workspace_id = n.workspace_id"
 
-/* $8 is this transaction if it has written before: it amends what it wrote. */
 SPI_QUERY(forget_reasons,
 		  "UPDATE usermgmt.membership_history SET reason = NULL"
 		  " WHERE user_id = $1 AND reason IS NOT NULL",
 		  UUIDOID);
+/* $8 is this transaction if it has written before: it amends what it wrote.
+ * What is held is locked even where nothing changes: a fixed snapshot that
+ * shows an old period gives way (40001), say when somebody is added whom a
+ * transaction unseen has removed meanwhile. */
 SPI_QUERY(
 	write_periods,
 	"WITH noted AS (SELECT DISTINCT ON (n.tenant_id, n.user_id,"
 	" n.workspace_id) n.* FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY"
 	" AS n (tenant_id, user_id, workspace_id, changed_by, reason, place)"
 	" ORDER BY n.tenant_id, n.user_id, n.workspace_id, n.place DESC),"
+	" held AS MATERIALIZED (SELECT h.* FROM noted AS n"
+	" JOIN usermgmt.membership_history AS h ON h.tenant_id = n.tenant_id"
+	" AND h.user_id = n.user_id AND h.workspace_id = n.workspace_id"
+	" AND upper_inf(h.valid) FOR UPDATE OF h),"
 	" changed AS (SELECT n.*, p.role, coalesce(p.status, 'removed') AS status,"
 	" coalesce(p.is_primary_owner, false) AS is_primary_owner, p.slug,"
 	" h.valid, h.transaction_id IS NOT DISTINCT FROM $8 AS mine"
 	" FROM noted AS n LEFT JOIN LATERAL (" PRESENT ") AS p ON true"
-	" LEFT JOIN usermgmt.membership_history AS h"
+	" LEFT JOIN held AS h"
 	" ON h.tenant_id = n.tenant_id AND h.user_id = n.user_id"
-	" AND h.workspace_id = n.workspace_id AND upper_inf(h.valid)"
+	" AND h.workspace_id = n.workspace_id"
 	" WHERE CASE WHEN h.valid IS NULL THEN p.status IS NOT NULL"
 	" ELSE (h.role, h.status, h.is_primary_owner, h.slug)"
 	" IS DISTINCT FROM (p.role, coalesce(p.status, 'removed'),"
