@@ -38,7 +38,8 @@ SPI_QUERY(find_others,
 		  UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID);
 SPI_QUERY(end_tenant, END_SESSIONS OF_TENANT("$3"), TIMESTAMPTZOID, TEXTOID,
 		  UUIDOID);
-SPI_QUERY(delete_person, "DELETE FROM usermgmt.session WHERE user_id = $1",
+SPI_QUERY(delete_person,
+		  "DELETE FROM usermgmt.session WHERE user_id = $1 AND state = 'open'",
 		  UUIDOID);
 SPI_QUERY(find_tenant, FIND_SESSIONS OF_TENANT("$1") " LIMIT 1", UUIDOID);
 

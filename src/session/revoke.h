@@ -16,8 +16,8 @@ extern void session_end_member(const pg_uuid_t *tenant_id,
 							   const pg_uuid_t *user_id, const char *why);
 extern void session_end_tenant(const pg_uuid_t *tenant_id, const char *why);
 
-/* Delete the sessions of somebody who belongs to no tenant any more, as the
- * foreign keys are about to. To end them first would not do: a foreign key
+/* Delete the open sessions of somebody who belongs to no tenant any more, as
+ * the foreign keys are about to. To end them first would not do: a foreign key
  * looks again at a row that the same transaction inserted. */
 extern void session_delete_person(const pg_uuid_t *user_id);
 
