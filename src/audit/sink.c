@@ -4,9 +4,9 @@
  *
  * The table is somebody else's: its triggers, defaults and casts must not have
  * our rights. So everything about it, planning included, happens as the owner
- * of the table in a security-restricted operation, in which this extension
- * takes nobody for an operator or a bound person. Columns are matched by name.
- * The statement is built from quoted names, and anew when the table changes.
+ * of the table (core/as_owner.h), for whom this extension takes nobody for an
+ * operator or a bound person. Columns are matched by name. The statement is
+ * built from quoted names, and anew when the table changes.
  */
 #include "postgres.h"
 
@@ -18,14 +18,13 @@
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
-#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 #include "audit/audit.h"
 #include "audit/sink.h"
+#include "core/as_owner.h"
 #include "core/installation.h"
 #include "core/transition.h"
 #include "core/uuid.h"
@@ -182,35 +181,6 @@ prepare(const char *statement)
 	return prepared;
 }
 
-/* Whose rights hold while the sink is touched; an error restores them too. A
- * setting that was changed meanwhile is undone: with another search_path our
- * own statements would call operators of the owner of the sink. */
-typedef struct Rights
-{
-	Oid user;
-	int context;
-	int level;
-} Rights;
-
-static Rights
-become_owner(Oid owner)
-{
-	Rights ours;
-
-	GetUserIdAndSecContext(&ours.user, &ours.context);
-	ours.level = NewGUCNestLevel();
-	SetUserIdAndSecContext(owner, ours.context | SECURITY_LOCAL_USERID_CHANGE |
-									  SECURITY_RESTRICTED_OPERATION);
-	return ours;
-}
-
-static void
-resume(const Rights *ours)
-{
-	AtEOXact_GUC(false, ours->level);
-	SetUserIdAndSecContext(ours->user, ours->context);
-}
-
 static Relation
 open_target(void)
 {
@@ -241,7 +211,7 @@ bool
 sink_open(void)
 {
 	Relation relation;
-	Rights ours;
+	AsOwner before;
 
 	if (work_level > 0)
 		return false;
@@ -256,10 +226,10 @@ sink_open(void)
 			SPI_freeplan(plan);
 		plan = NULL;
 		stale = false;
-		ours = become_owner(relation->rd_rel->relowner);
+		before = as_owner_begin(target);
 		plan = prepare(insertion(relation));
 		SPI_keepplan(plan);
-		resume(&ours);
+		as_owner_end(&before);
 	}
 	table_close(relation, NoLock);
 	return true;
@@ -270,14 +240,9 @@ sink_put(const EventRow *row)
 {
 	Datum values[COLUMNS];
 	char nulls[COLUMNS];
-	HeapTuple class = SearchSysCache1(RELOID, ObjectIdGetDatum(target));
-	Rights ours;
+	AsOwner before;
 	int result;
 
-	if (!HeapTupleIsValid(class))
-		elog(ERROR, "cache lookup failed for relation %u", target);
-	ours = become_owner(((Form_pg_class) GETSTRUCT(class))->relowner);
-	ReleaseSysCache(class);
 	for (int i = 0; i < COLUMNS; i++)
 	{
 		values[i] = row->values[i];
@@ -285,10 +250,11 @@ sink_put(const EventRow *row)
 	}
 	if (uuid_equal(DatumGetUUIDP(values[0]), &uuid_nil))
 		nulls[0] = 'n';
+	before = as_owner_begin(target);
 	work_level = GetCurrentTransactionNestLevel();
 	result = SPI_execute_plan(plan, values, nulls, false, 0);
 	work_level = 0;
-	resume(&ours);
+	as_owner_end(&before);
 	if (result < 0)
 		elog(ERROR, "could not write to the audit sink: %s",
 			 SPI_result_code_string(result));
@@ -351,10 +317,10 @@ check_target(Relation relation)
 static void
 check_types(Relation relation)
 {
-	Rights ours = become_owner(relation->rd_rel->relowner);
+	AsOwner before = as_owner_begin(RelationGetRelid(relation));
 
 	SPI_freeplan(prepare(insertion(relation)));
-	resume(&ours);
+	as_owner_end(&before);
 }
 
 PG_FUNCTION_INFO_V1(set_audit_sink);
