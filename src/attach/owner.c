@@ -109,9 +109,7 @@ attached_owner(PG_FUNCTION_ARGS)
 	TriggerData *trigger =
 		trigger_require(fcinfo, TRIGGER_EVENT_AFTER | TRIGGER_EVENT_ROW);
 	OwnerCheck *check = owner_check(trigger, fcinfo->flinfo);
-	SpiRow row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event)
-					 ? trigger_new_row(trigger)
-					 : trigger_row(trigger);
+	SpiRow row = trigger_latest_row(trigger);
 	bool no_owner;
 	bool no_tenant;
 	Datum owner =

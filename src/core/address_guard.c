@@ -18,9 +18,7 @@ address_guard(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger =
 		trigger_require(fcinfo, TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW);
-	SpiRow row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event)
-					 ? trigger_new_row(trigger)
-					 : trigger_row(trigger);
+	SpiRow row = trigger_latest_row(trigger);
 	Address address = address_require(row_text_or_null(row, "email"), "email");
 	int columns[] = {SPI_fnumber(row.desc, "email"),
 					 SPI_fnumber(row.desc, "canonical_email")};

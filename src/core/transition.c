@@ -47,6 +47,13 @@ trigger_new_row(TriggerData *trigger)
 					RelationGetDescr(trigger->tg_relation)};
 }
 
+SpiRow
+trigger_latest_row(TriggerData *trigger)
+{
+	return TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger_new_row(trigger)
+													  : trigger_row(trigger);
+}
+
 Datum
 transition_guard(FunctionCallInfo fcinfo, const Transition *table,
 				 bool deletable)

@@ -40,4 +40,7 @@ extern TriggerData *trigger_require(FunctionCallInfo fcinfo, TriggerEvent bits);
 extern SpiRow trigger_row(TriggerData *trigger);
 extern SpiRow trigger_new_row(TriggerData *trigger);
 
+/* The row as the statement leaves it (for a delete, as it was). */
+extern SpiRow trigger_latest_row(TriggerData *trigger);
+
 #endif

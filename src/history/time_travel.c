@@ -239,11 +239,18 @@ access_at(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-static void
-refuse_person(void)
+/*
+ * What is known of a person, who is somebody of the tenant.
+ */
+static Datum
+finish_person(FunctionCallInfo fcinfo, uint64 count)
 {
-	refuse_unknown("person", "Give the id of somebody who belongs or belonged "
-							 "to the tenant.");
+	if (count == 0)
+		refuse_unknown("person", "Give the id of somebody who belongs or "
+								 "belonged to the tenant.");
+	return_rows(fcinfo, count);
+	SPI_finish();
+	return (Datum) 0;
 }
 
 PG_FUNCTION_INFO_V1(access_history);
@@ -263,11 +270,7 @@ access_history(PG_FUNCTION_ARGS)
 				? 0
 				: spi_read(read_history, ARG(UUIDOID, PG_GETARG_DATUM(0)),
 						   ARG_OPT_UUID(limited ? &tenant_id : NULL));
-	if (count == 0)
-		refuse_person();
-	return_rows(fcinfo, count);
-	SPI_finish();
-	return (Datum) 0;
+	return finish_person(fcinfo, count);
 }
 
 static void
@@ -303,9 +306,5 @@ explain_access(PG_FUNCTION_ARGS)
 				: spi_read(explain, ARG(UUIDOID, PG_GETARG_DATUM(0)),
 						   ARG_TEXT(permission),
 						   ARG_OPT_UUID(limited ? &tenant_id : NULL));
-	if (count == 0)
-		refuse_person();
-	return_rows(fcinfo, count);
-	SPI_finish();
-	return (Datum) 0;
+	return finish_person(fcinfo, count);
 }

@@ -213,9 +213,7 @@ tenant_guard(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger =
 		trigger_require(fcinfo, TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW);
-	SpiRow row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event)
-					 ? trigger_new_row(trigger)
-					 : trigger_row(trigger);
+	SpiRow row = trigger_latest_row(trigger);
 	bool isnull;
 	Datum settings = row_datum(row, "settings", &isnull);
 	Datum branding;
