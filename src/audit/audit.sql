@@ -210,6 +210,10 @@ CREATE FUNCTION usermgmt.audit_verify_checkpoint(checkpoint text)
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.audit_verify_checkpoint(text) IS 'As audit_verify() up to the checkpoint, and whether its seal stands in this chain as it did then; 22023 when it is no genuine checkpoint.';
 
+CREATE FUNCTION usermgmt.names_address(said text, addresses text[]) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.names_address(text, text[]) IS 'Internal: whether a text holds one of the addresses (in lower case), not as part of a longer one.';
+
 CREATE FUNCTION usermgmt.erase_person(user_id uuid, reason text DEFAULT NULL) RETURNS integer
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';

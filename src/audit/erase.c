@@ -2,12 +2,14 @@
  * erase.c
  *	  Erase a person, and leave the trail verifiable.
  *
- * The other tables come first, the trail last, locked against every writer:
- * who wrote before is waited for and seen; who writes after reads what is
- * left (audit_begin() locks before it reads). So nothing of the person slips
- * through in between, and what this call itself makes the triggers write is
- * erased with the rest. Erasures go one after the other: both would hold what
- * the other's lock of the trail waits for.
+ * The other tables come first, the trail last and in two passes: all of it, and
+ * then, locked against every writer, what has come since. Who wrote before is
+ * waited for and seen; who writes after reads what is left (audit_begin() locks
+ * before it reads). So nothing of the person slips through in between, writers
+ * wait only for the short second pass, and what this call itself makes the
+ * triggers write is erased with the rest. Erasures go one after the other, and
+ * not beside a retirement: each would hold what the other's lock of the trail
+ * waits for.
  */
 #include "postgres.h"
 
@@ -25,9 +27,7 @@
 #include "core/slots.h"
 #include "core/uuid.h"
 
-#define TEXT_HOLDS(x)                                                          \
-	" OR EXISTS (SELECT FROM unnest($2) AS a (address)"                        \
-	" WHERE strpos(lower(e." x " COLLATE \"C\"), a.address) > 0)"
+#define NAMED_IN(x) " OR usermgmt.names_address(e." x ", $2)"
 
 /* An event is about the person, or only written for the same reason in the same
  * transaction as one that is, or else names the person or what the person did.
@@ -37,21 +37,27 @@
 	" OR e.new ->> 'user_id' = $1::text"                                       \
 	" OR lower(e.subject_email COLLATE \"C\") = ANY ($2)"
 
-SPI_QUERY(
-	list_traces,
-	"WITH shared AS MATERIALIZED (SELECT DISTINCT e.epoch,"
-	" e.transaction_id, e.reason FROM usermgmt.audit_event AS e"
-	" WHERE e.reason IS NOT NULL AND e.object_id = $1::text"
-	" AND e.action <> 'person.erased')"
-	" SELECT " LEAF_COLUMNS ", CASE"
-	" WHEN e.action = 'person.erased' THEN 0 WHEN " ABOUT " THEN 2"
-	" WHEN (e.epoch, e.transaction_id, e.reason) IN (TABLE shared)"
-	" THEN 1 ELSE 0 END AS about FROM usermgmt.audit_event AS e"
-	" WHERE e.actor_user_id = $1 OR " ABOUT
-	" OR (e.epoch, e.transaction_id, e.reason) IN (TABLE shared)" TEXT_HOLDS(
-		"subject_email") TEXT_HOLDS("actor_email") TEXT_HOLDS("object_id")
-		TEXT_HOLDS("reason") TEXT_HOLDS("old::text") TEXT_HOLDS("new::text"),
-	UUIDOID, TEXTARRAYOID);
+#define TRACES(since)                                                          \
+	"WITH shared AS MATERIALIZED (SELECT DISTINCT e.epoch,"                    \
+	" e.transaction_id, e.reason FROM usermgmt.audit_event AS e"               \
+	" WHERE " since " e.reason IS NOT NULL AND e.object_id = $1::text"         \
+	" AND e.action <> 'person.erased')"                                        \
+	" SELECT " LEAF_COLUMNS ", CASE"                                           \
+	" WHEN e.action = 'person.erased' THEN 0 WHEN " ABOUT " THEN 2"            \
+	" WHEN (e.epoch, e.transaction_id, e.reason) IN (TABLE shared)"            \
+	" THEN 1 ELSE 0 END AS about FROM usermgmt.audit_event AS e"               \
+	" WHERE " since " (e.actor_user_id = $1 OR " ABOUT                         \
+	" OR (e.epoch, e.transaction_id, e.reason) IN (TABLE shared)" NAMED_IN(    \
+		"subject_email") NAMED_IN("actor_email") NAMED_IN("object_id")         \
+		NAMED_IN("reason") NAMED_IN("old::text") NAMED_IN("new::text") ")"
+
+SPI_QUERY(find_horizon,
+		  "SELECT i.epoch, pg_snapshot_xmin(pg_current_snapshot()) AS oldest"
+		  " FROM usermgmt.installation AS i");
+SPI_QUERY(list_traces, TRACES(""), UUIDOID, TEXTARRAYOID);
+SPI_QUERY(list_late_traces,
+		  TRACES("(e.epoch, e.transaction_id) >= ($3, $4) AND"), UUIDOID,
+		  TEXTARRAYOID, INT4OID, XID8OID);
 SPI_QUERY(change_event,
 		  "UPDATE usermgmt.audit_event SET actor_email = $3, ip = $4,"
 		  " object_id = $5, subject_email = $6, old = $7, new = $8,"
@@ -198,15 +204,13 @@ store_redaction(const pg_uuid_t *erasure_id, const AuditLeaf *leaf,
 }
 
 /*
- * Erase the person from the events; how many changed.
+ * Erase the person from these events; how many changed.
  */
 static int32
-erase_traces(const pg_uuid_t *erasure_id, const ErasedPerson *person)
+erase_listed(const pg_uuid_t *erasure_id, const ErasedPerson *person,
+			 Portal traces)
 {
-	RowReader events = reader_open(
-		SPI_OPEN(SPI_VIEW_LATEST, list_traces, ARG_UUID(person->user_id),
-				 ARG(TEXTARRAYOID, person->addresses)),
-		100);
+	RowReader events = reader_open(traces, 100);
 	MemoryContext each = AllocSetContextCreate(
 		CurrentMemoryContext, "erased event", ALLOCSET_DEFAULT_SIZES);
 	int32 count = 0;
@@ -234,6 +238,35 @@ erase_traces(const pg_uuid_t *erasure_id, const ErasedPerson *person)
 	reader_close(&events);
 	MemoryContextDelete(each);
 	return count;
+}
+
+/*
+ * From all events; from the lock on nobody writes any until the transaction
+ * ends, nor a reason anywhere else.
+ * What the first pass does not see is of a transaction that was running when
+ * it began, or is newer.
+ */
+static int32
+erase_traces(const pg_uuid_t *erasure_id, const ErasedPerson *person)
+{
+	SpiArg id = ARG_UUID(person->user_id);
+	SpiArg addresses = ARG(TEXTARRAYOID, person->addresses);
+	SpiArg epoch;
+	SpiArg oldest;
+	int32 count;
+
+	spi_latest(find_horizon);
+	epoch = ARG_INT(row_int(spi_row(0), "epoch"));
+	oldest = ARG(XID8OID, row_value(spi_row(0), "oldest"));
+	count = erase_listed(erasure_id, person,
+						 SPI_OPEN(SPI_VIEW_LATEST, list_traces, id, addresses));
+	LockRelationOid(
+		get_relname_relid("audit_event", get_namespace_oid("usermgmt", false)),
+		ShareRowExclusiveLock);
+	person_forget_words(person);
+	return count + erase_listed(erasure_id, person,
+								SPI_OPEN(SPI_VIEW_LATEST, list_late_traces, id,
+										 addresses, epoch, oldest));
 }
 
 static void
@@ -278,9 +311,6 @@ erase_person(PG_FUNCTION_ARGS)
 	begin_writing(fcinfo);
 	(void) LockAcquire(&eraser, ExclusiveLock, false, false);
 	person = person_forget(&user_id);
-	LockRelationOid(
-		get_relname_relid("audit_event", get_namespace_oid("usermgmt", false)),
-		ShareRowExclusiveLock);
 	count = erase_traces(&erasure_id, &person);
 	if (count > 0)
 		record_erasure(&erasure_id, &user_id, reason, count);

@@ -26,6 +26,9 @@ typedef struct ErasedPerson
 extern Datum redact_document(Datum document, const ErasedPerson *person,
 							 bool about);
 
+/* The elements of a text[], as C strings. */
+extern List *strings_of(Datum array);
+
 /* Whether the text holds one of the person's addresses, not as part of a longer
  * one, which is somebody else's. */
 extern bool names_person(const char *text, int length,
@@ -34,6 +37,10 @@ extern bool names_person(const char *text, int length,
 /* Takes the person out of every other table; locks the account first. Raises
  * UM002, and UM036 for somebody who still belongs here. */
 extern ErasedPerson person_forget(const pg_uuid_t *user_id);
+
+/* Takes out the reasons and messages about others that hold an address of the
+ * person; after everybody who could have written one. */
+extern void person_forget_words(const ErasedPerson *person);
 
 /* The digest over the records of one erasure. */
 extern void erasure_digest(const pg_uuid_t *erasure_id, SpiView view,

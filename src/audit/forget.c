@@ -8,9 +8,6 @@
  */
 #include "postgres.h"
 
-#include "nodes/pg_list.h"
-#include "utils/array.h"
-
 #include "audit/erase.h"
 #include "core/errors.h"
 #include "core/uuid.h"
@@ -70,6 +67,14 @@ SPI_QUERY(forget_inviter,
 		  "UPDATE usermgmt.invitation SET invited_by_email = '" ERASED "'"
 		  " WHERE invited_by = $1 AND invited_by_email <> '" ERASED "'",
 		  UUIDOID);
+SPI_QUERY(forget_words,
+		  "UPDATE usermgmt.invitation SET message = CASE WHEN"
+		  " usermgmt.names_address(message, $1) THEN NULL ELSE message END,"
+		  " revoke_reason = CASE WHEN usermgmt.names_address(revoke_reason, $1)"
+		  " THEN NULL ELSE revoke_reason END WHERE state <> 'pending'"
+		  " AND (usermgmt.names_address(message, $1)"
+		  " OR usermgmt.names_address(revoke_reason, $1))",
+		  TEXTARRAYOID);
 SPI_QUERY(forget_sessions, "DELETE FROM usermgmt.session WHERE user_id = $1",
 		  UUIDOID);
 SPI_QUERY(forget_changes,
@@ -108,20 +113,6 @@ lock_closed(const pg_uuid_t *user_id)
 								"the last removal closes the account.")));
 }
 
-static List *
-strings_of(Datum array)
-{
-	List *strings = NIL;
-	Datum *values;
-	int count;
-
-	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false,
-					  TYPALIGN_INT, &values, NULL, &count);
-	for (int i = 0; i < count; i++)
-		strings = lappend(strings, TextDatumGetCString(values[i]));
-	return strings;
-}
-
 ErasedPerson
 person_forget(const pg_uuid_t *user_id)
 {
@@ -147,7 +138,6 @@ person_forget(const pg_uuid_t *user_id)
 	spi_run(forget_invitations, id, addresses);
 	spi_run(forget_inviter, id);
 	spi_run(forget_changes, id);
-	history_forget(user_id);
 	spi_run(forget_sessions, id);
 	spi_run(forget_attempts, addresses);
 	spi_run(forget_queued, addresses, ARG_TIME(GetCurrentTimestamp()));
@@ -155,4 +145,11 @@ person_forget(const pg_uuid_t *user_id)
 	spi_run(forget_suppressions, addresses);
 	spi_run(forget_throttles, addresses);
 	return person;
+}
+
+void
+person_forget_words(const ErasedPerson *person)
+{
+	history_forget(&person->user_id, person->addresses);
+	spi_run(forget_words, ARG(TEXTARRAYOID, person->addresses));
 }

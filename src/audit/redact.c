@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 
@@ -15,6 +16,20 @@
 static const char *const personal_keys[] = {
 	"name",		  "owner_name", "recipient_name", "ip",
 	"user_agent", "metadata",	"subject",		  "message"};
+
+List *
+strings_of(Datum array)
+{
+	List *strings = NIL;
+	Datum *values;
+	int count;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false,
+					  TYPALIGN_INT, &values, NULL, &count);
+	for (int i = 0; i < count; i++)
+		strings = lappend(strings, TextDatumGetCString(values[i]));
+	return strings;
+}
 
 static bool
 is_letter(char c)
@@ -39,7 +54,7 @@ stands_alone(const char *text, const char *found, size_t length)
 }
 
 static bool
-names_address(const char *text, const char *address)
+holds_alone(const char *text, const char *address)
 {
 	size_t length = strlen(address);
 
@@ -62,9 +77,24 @@ names_person(const char *text, int length, const ErasedPerson *person)
 	ListCell *cell;
 
 	foreach (cell, person->address_list)
-		found = found || names_address(folded, lfirst(cell));
+		found = found || holds_alone(folded, lfirst(cell));
 	pfree(folded);
 	return found;
+}
+
+/*
+ * names_address(said text, addresses text[]): the same for statements; the
+ * addresses are in lower case.
+ */
+PG_FUNCTION_INFO_V1(names_address);
+Datum
+names_address(PG_FUNCTION_ARGS)
+{
+	text *said = PG_GETARG_TEXT_PP(0);
+	ErasedPerson person = {.address_list = strings_of(PG_GETARG_DATUM(1))};
+
+	PG_RETURN_BOOL(
+		names_person(VARDATA_ANY(said), VARSIZE_ANY_EXHDR(said), &person));
 }
 
 static bool

@@ -108,6 +108,7 @@ PG_FUNCTION_INFO_V1(audit_retire);
 Datum
 audit_retire(PG_FUNCTION_ARGS)
 {
+	LOCKTAG eraser = slot_tag(SLOT_ERASE, 0, false);
 	LOCKTAG sealer = slot_tag(SLOT_SEAL, 0, false);
 	char *reason = plain_text(argument_text(fcinfo, 1), "reason", 500, true);
 	TimestampTz before;
@@ -126,6 +127,7 @@ audit_retire(PG_FUNCTION_ARGS)
 							   "of the isolation level READ COMMITTED")));
 	SPI_connect();
 	begin_writing(fcinfo);
+	(void) LockAcquire(&eraser, ExclusiveLock, false, false);
 	(void) LockAcquire(&sealer, ExclusiveLock, false, false);
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (spi_read(find_last, ARG_TIME(before)) > 0)

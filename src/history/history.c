@@ -52,8 +52,9 @@
 
 SPI_QUERY(forget_reasons,
 		  "UPDATE usermgmt.membership_history SET reason = NULL"
-		  " WHERE user_id = $1 AND reason IS NOT NULL",
-		  UUIDOID);
+		  " WHERE reason IS NOT NULL AND (user_id = $1"
+		  " OR usermgmt.names_address(reason, $2))",
+		  UUIDOID, TEXTARRAYOID);
 /* $8 is this transaction if it has written before: it amends what it wrote.
  * What is held is locked even where nothing changes: a fixed snapshot that
  * shows an old period gives way (40001), say when somebody is added whom a
@@ -363,10 +364,10 @@ history_refuse(PG_FUNCTION_ARGS)
 }
 
 void
-history_forget(const pg_uuid_t *user_id)
+history_forget(const pg_uuid_t *user_id, Datum addresses)
 {
 	within_begin(&writing);
-	spi_run(forget_reasons, ARG_UUID(*user_id));
+	spi_run(forget_reasons, ARG_UUID(*user_id), ARG(TEXTARRAYOID, addresses));
 	within_end(&writing);
 }
 

@@ -49,7 +49,13 @@ ask($session, "BEGIN; UPDATE usermgmt.invitation SET revoke_reason = 'eva.leaver
 my $eraser = connection($node, 'app');
 $eraser->query_until(qr/sent/, "\\echo sent\nSELECT usermgmt.erase_person('$eva', 'asked for it');\n");
 $node->poll_query_until('app', "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%erase_person%'");
+# So is one that only names her, in an event of which the first pass sees nothing.
+my $late = connection($node, 'app');
+ask($late, "BEGIN; SELECT usermgmt.use_tenant('acme'); SELECT usermgmt.change_role('$bob', 'admin', 'after EVA.leaver\@acme.example')");
 ask($session, 'COMMIT');
+$node->poll_query_until('app', "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'usermgmt.audit_event'::regclass AND NOT granted");
+is(one("SELECT count(*) FROM usermgmt.audit_event WHERE reason ~ 'EVA'"), 0, 'D25: an event of the end of the erasure is not there yet');
+ask($late, 'COMMIT');
 my $erased = ask($eraser, 'SELECT 0');
 $erased =~ /^(\d+)$/m;
 cmp_ok($1, '>', 10, "B16: the person was erased from $1 events");
