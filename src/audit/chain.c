@@ -226,12 +226,21 @@ seal_store(const AuditSeal *seal)
 	spi_run(move_head, ARG_BIGINT(seal->seal_no));
 }
 
+/*
+ * Mostly it is the tenant of the event before.
+ */
 void
 member_tenant(const pg_uuid_t *tenant_id, unsigned char *tag)
 {
-	Digest hash;
+	static pg_uuid_t last;
+	static Digest hash;
+	static bool is_known = false;
 
-	crypto_generichash(hash, sizeof(hash), tenant_id->data, UUID_LEN, NULL, 0);
+	if (!is_known || !uuid_equal(tenant_id, &last))
+		crypto_generichash(hash, sizeof(hash), tenant_id->data, UUID_LEN, NULL,
+						   0);
+	is_known = true;
+	last = *tenant_id;
 	memcpy(tag, hash, sizeof(((SealMember *) NULL)->tenant));
 }
 

@@ -57,16 +57,31 @@ put_text(StringInfo bytes, const char *text, int length)
 	pq_sendbytes(bytes, utf8, length);
 }
 
+/*
+ * The text is written where it is wanted, its length before it afterwards.
+ */
 static void
 put_jsonb(StringInfo bytes, Datum value)
 {
 	Jsonb *document = DatumGetJsonbP(value);
-	StringInfoData text;
+	int begin = bytes->len;
+	char *text;
+	char *utf8;
+	int length;
 
-	initStringInfo(&text);
-	JsonbToCString(&text, &document->root, VARSIZE(document));
-	put_text(bytes, text.data, text.len);
-	pfree(text.data);
+	pq_sendint32(bytes, 0);
+	JsonbToCString(bytes, &document->root, VARSIZE(document));
+	text = bytes->data + begin + sizeof(int32);
+	length = bytes->len - begin - sizeof(int32);
+	utf8 = pg_server_to_any(text, length, PG_UTF8);
+	if (utf8 != text)
+		length = strlen(utf8);
+	bytes->len = begin;
+	pq_sendint32(bytes, length);
+	if (utf8 == text)
+		bytes->len += length;
+	else
+		pq_sendbytes(bytes, utf8, length);
 }
 
 /*
