@@ -4,8 +4,6 @@
  */
 #include "postgres.h"
 
-#include "sodium.h"
-
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -27,6 +25,7 @@ struct AuditBatch
 	Datum epoch;
 	TrailWriter writer;
 	bool has_sink;
+	Datum texts[EVENT_WIDTH]; /* of the event before, or 0 */
 };
 
 static AuditOperation operation;
@@ -119,6 +118,12 @@ audit_begin(void)
 	return batch;
 }
 
+MemoryContext
+audit_memory(const AuditBatch *batch)
+{
+	return batch->writer.memory;
+}
+
 void
 audit_end(AuditBatch *batch)
 {
@@ -134,16 +139,33 @@ put(EventRow *row, int *n, Datum value)
 	row->values[(*n)++] = value;
 }
 
+/*
+ * Most texts are those of the event before.
+ */
 static void
-put_text(EventRow *row, int *n, const char *value)
+put_text(AuditBatch *batch, EventRow *row, int *n, const char *value)
 {
-	put(row, n, value != NULL ? CStringGetTextDatum(value) : (Datum) 0);
+	Datum *last = &batch->texts[*n];
+	size_t length = value != NULL ? strlen(value) : 0;
+
+	if (value != NULL &&
+		(*last == (Datum) 0 || VARSIZE_ANY_EXHDR(*last) != length ||
+		 memcmp(VARDATA_ANY(*last), value, length) != 0))
+		*last = PointerGetDatum(cstring_to_text_with_len(value, length));
+	put(row, n, value != NULL ? *last : (Datum) 0);
 }
 
 static void
 put_uuid(EventRow *row, int *n, const pg_uuid_t *value)
 {
-	put(row, n, value != NULL ? UUIDPGetDatum(value) : (Datum) 0);
+	pg_uuid_t *kept = NULL;
+
+	if (value != NULL)
+	{
+		kept = palloc(sizeof(pg_uuid_t));
+		*kept = *value;
+	}
+	put(row, n, PointerGetDatum(kept));
 }
 
 static void
@@ -160,39 +182,43 @@ audit_add(AuditBatch *batch, const AuditEvent *event)
 	pg_uuid_t event_id =
 		event->event_id != NULL ? *event->event_id : uuid_make(now);
 	pg_uuid_t tenant_id = tenant_of(event, actor_bound());
-	pg_uuid_t salt;
+	pg_uuid_t salt = uuid_random();
 	const Actor *actor = visible_actor(actor_bound(), &tenant_id);
 	const char *ip = operation.ip;
+	MemoryContext outer = MemoryContextSwitchTo(batch->writer.memory);
 	EventRow row;
 	int n = 0;
 
-	randombytes_buf(salt.data, UUID_LEN);
+	if (batch->writer.row_count == 0)
+		memset(batch->texts, 0, sizeof(batch->texts));
 	if (actor != NULL)
 		ip = actor->ip[0] != '\0' ? actor->ip : NULL;
 	put_uuid(&row, &n, &tenant_id);
 	put_uuid(&row, &n, &event_id);
 	put_always(&row, &n, TimestampTzGetDatum(now));
 	put_uuid(&row, &n, actor != NULL ? &actor->user_id : operation.user_id);
-	put_text(&row, &n, actor != NULL ? actor->email : operation.user_email);
+	put_text(batch, &row, &n,
+			 actor != NULL ? actor->email : operation.user_email);
 	put(&row, &n, batch->database_role);
 	put_uuid(&row, &n, actor != NULL ? &actor->session_id : NULL);
-	put_text(&row, &n, ip);
-	put_text(&row, &n, event->action);
-	put_text(&row, &n, event->object_type);
-	put_text(&row, &n, event->object_id);
-	put_text(&row, &n, event->subject_email);
+	put_text(batch, &row, &n, ip);
+	put_text(batch, &row, &n, event->action);
+	put_text(batch, &row, &n, event->object_type);
+	put_text(batch, &row, &n, event->object_id);
+	put_text(batch, &row, &n, event->subject_email);
 	put(&row, &n, event->before);
 	put(&row, &n, event->after);
-	put_text(&row, &n,
+	put_text(batch, &row, &n,
 			 event->reason != NULL ? event->reason : operation.reason);
 	put_always(&row, &n, batch->transaction_id);
 	put_always(&row, &n, batch->epoch);
 	put_uuid(&row, &n, &salt);
 	Assert(n == EVENT_WIDTH);
-	writer_add(&batch->writer, &row);
 	if (batch->has_sink)
 		sink_put(&row);
 	audit_announce(&event_id, &tenant_id, event);
+	writer_add(&batch->writer, &row);
+	MemoryContextSwitchTo(outer);
 	return event_id;
 }
 

@@ -67,9 +67,12 @@ typedef struct AuditEvent
 extern pg_uuid_t audit_write(const AuditEvent *event);
 
 /* The same for many events: between begin and end, the SPI connection and the
- * memory context stay. From begin on the trail is locked against erasing. */
+ * memory context stay. From begin on the trail is locked against erasing. What
+ * an event points to stays until the end, or is in the memory of the batch,
+ * which audit_add() empties whenever it stored what came. */
 typedef struct AuditBatch AuditBatch;
 extern AuditBatch *audit_begin(void);
+extern MemoryContext audit_memory(const AuditBatch *batch);
 extern pg_uuid_t audit_add(AuditBatch *batch, const AuditEvent *event);
 extern void audit_end(AuditBatch *batch);
 
@@ -79,7 +82,8 @@ extern void audit_unlock(void);
 extern void audit_lock(void);
 
 /* The columns of a row that are included, as jsonb. */
-extern Datum row_to_jsonb(SpiRow row, const bool *include);
+extern Datum row_to_jsonb(TupleDesc desc, const Datum *values,
+						  const bool *nulls, const bool *include);
 
 /* Registers the callbacks; called once, when the library is loaded. */
 extern void audit_init(void);

@@ -27,44 +27,94 @@
 #include "core/transition.h"
 #include "core/uuid.h"
 
-#define MAX_TYPES 32
-
 SPI_QUERY(find_email, "SELECT email FROM usermgmt.account WHERE user_id = $1",
 		  UUIDOID);
 
-static struct
+/*
+ * A value that is stored outside its row, or compressed, is not fetched when
+ * its place or its bytes are the same.
+ */
+static bool
+differs(Form_pg_attribute column, Datum before, bool was_null, Datum after,
+		bool is_null)
 {
-	const char *object_type;
-	AuditNamer namer;
-} namers[MAX_TYPES];
-
-void
-audit_register(const char *object_type, AuditNamer namer)
-{
-	int i = 0;
-
-	while (namers[i].namer != NULL)
-		if (++i == MAX_TYPES)
-			elog(ERROR, "too many audited object types");
-	namers[i].object_type = object_type;
-	namers[i].namer = namer;
+	if (was_null || is_null)
+		return was_null != is_null;
+	if (column->attlen == -1 && VARSIZE_ANY(before) == VARSIZE_ANY(after) &&
+		memcmp(DatumGetPointer(before), DatumGetPointer(after),
+			   VARSIZE_ANY(before)) == 0)
+		return false;
+	return !datum_image_eq(before, after, column->attbyval, column->attlen);
 }
 
 bool
 audit_differs(const AuditChange *change, const char *column)
 {
 	TupleDesc desc = change->before->desc;
-	Form_pg_attribute attribute =
-		TupleDescAttr(desc, SPI_fnumber(desc, column) - 1);
 	bool was_null;
 	bool is_null;
 	Datum before = row_datum(*change->before, column, &was_null);
 	Datum after = row_datum(*change->after, column, &is_null);
 
-	if (was_null || is_null)
-		return was_null != is_null;
-	return !datum_image_eq(before, after, attribute->attbyval,
-						   attribute->attlen);
+	return differs(TupleDescAttr(desc, SPI_fnumber(desc, column) - 1), before,
+				   was_null, after, is_null);
+}
+
+static const char *
+usual_action(const TriggerData *trigger, const AuditTable *table)
+{
+	TriggerEvent event = trigger->tg_event;
+
+	return psprintf("%s.%s", table->object_type,
+					TRIGGER_FIRED_BY_INSERT(event)	 ? "created"
+					: TRIGGER_FIRED_BY_UPDATE(event) ? "updated"
+					: TRIGGER_FIRED_BY_DELETE(event) ? "deleted"
+													 : "truncated");
+}
+
+/* A row, and its columns taken apart. */
+typedef struct OpenRow
+{
+	SpiRow row;
+	Datum *values;
+	bool *nulls;
+} OpenRow;
+
+/* What the changes of one statement have in common, and room for one. */
+typedef struct Work
+{
+	const AuditTable *table;
+	const char *usual_action;
+	AuditBatch *batch;
+	bool *changed; /* columns */
+	OpenRow before;
+	OpenRow after;
+} Work;
+
+static OpenRow
+open_row(TupleDesc desc)
+{
+	return (OpenRow){{NULL, desc},
+					 palloc(desc->natts * sizeof(Datum)),
+					 palloc(desc->natts * sizeof(bool))};
+}
+
+static void
+take_apart(OpenRow *open)
+{
+	heap_deform_tuple(open->row.tuple, open->row.desc, open->values,
+					  open->nulls);
+}
+
+static Work
+begin_work(const TriggerData *trigger, const AuditTable *table)
+{
+	return (Work){table,
+				  usual_action(trigger, table),
+				  audit_begin(),
+				  palloc(table->desc->natts * sizeof(bool)),
+				  open_row(table->desc),
+				  open_row(table->desc)};
 }
 
 /*
@@ -72,23 +122,18 @@ audit_differs(const AuditChange *change, const char *column)
  * change, else what happened to the row.
  */
 static const char *
-action_of(const AuditTable *table, const AuditChange *change)
+action_of(const Work *work, const AuditChange *change)
 {
 	const AuditOperation *operation = audit_operation_now();
+	const AuditTable *table = work->table;
 	const char *name = NULL;
 
 	if (operation->object_type != NULL && operation->action != NULL &&
 		strcmp(operation->object_type, table->object_type) == 0)
 		return operation->action;
-	for (int i = 0; i < MAX_TYPES && namers[i].namer != NULL; i++)
-		if (strcmp(namers[i].object_type, table->object_type) == 0)
-			name = namers[i].namer(change);
-	if (name != NULL)
-		return name;
-	return psprintf("%s.%s", table->object_type,
-					change->before == NULL	? "created"
-					: change->after == NULL ? "deleted"
-											: "updated");
+	if (table->namer != NULL)
+		name = table->namer(change);
+	return name != NULL ? name : work->usual_action;
 }
 
 static const char *
@@ -115,69 +160,55 @@ subject_of(const AuditTable *table, SpiRow row)
  * Which shown columns changed; false when no watched one did.
  */
 static bool
-changed_columns(const AuditTable *table, const AuditChange *change,
-				bool *changed)
+changed_columns(const Work *work)
 {
+	const AuditTable *table = work->table;
+	const OpenRow *before = &work->before;
+	const OpenRow *after = &work->after;
 	bool any = false;
 
 	for (int i = 0; i < table->desc->natts; i++)
 	{
-		Form_pg_attribute column = TupleDescAttr(table->desc, i);
-		bool null_before;
-		bool null_after;
-		Datum before;
-		Datum after;
+		bool changed =
+			table->watched[i] &&
+			differs(TupleDescAttr(table->desc, i), before->values[i],
+					before->nulls[i], after->values[i], after->nulls[i]);
 
-		changed[i] = false;
-		if (!table->watched[i])
-			continue;
-		before = heap_getattr(change->before->tuple, i + 1, table->desc,
-							  &null_before);
-		after =
-			heap_getattr(change->after->tuple, i + 1, table->desc, &null_after);
-		changed[i] =
-			null_before != null_after ||
-			(!null_before &&
-			 !datum_image_eq(before, after, column->attbyval, column->attlen));
-		any = any || changed[i];
-		changed[i] = changed[i] && table->shown[i];
+		any = any || changed;
+		work->changed[i] = changed && table->shown[i];
 	}
 	return any;
+}
+
+static char *
+key_text(const OpenRow *open, int column)
+{
+	if (TupleDescAttr(open->row.desc, column - 1)->atttypid == UUIDOID &&
+		!open->nulls[column - 1])
+		return uuid_text(DatumGetUUIDP(open->values[column - 1]));
+	return SPI_getvalue(open->row.tuple, open->row.desc, column);
 }
 
 /*
  * The primary key: the value of its column, or a JSON array of several.
  */
 static char *
-object_id(const AuditTable *table, SpiRow row)
+object_id(const AuditTable *table, const OpenRow *open)
 {
 	StringInfoData text;
 	ListCell *cell;
 
 	if (list_length(table->key) < 2)
 		return table->key == NIL ? NULL
-								 : SPI_getvalue(row.tuple, row.desc,
-												linitial_int(table->key));
+								 : key_text(open, linitial_int(table->key));
 	initStringInfo(&text);
 	foreach (cell, table->key)
 	{
 		appendStringInfoString(&text, text.len > 0 ? ", " : "[");
-		escape_json(&text, SPI_getvalue(row.tuple, row.desc, lfirst_int(cell)));
+		escape_json(&text, key_text(open, lfirst_int(cell)));
 	}
 	appendStringInfoChar(&text, ']');
 	return text.data;
-}
-
-/*
- * The tenant of a row; one that the application left open is none.
- */
-static pg_uuid_t
-tenant_of(const AuditTable *table, SpiRow row)
-{
-	bool isnull;
-	Datum tenant = heap_getattr(row.tuple, table->tenant, row.desc, &isnull);
-
-	return isnull ? uuid_nil : *DatumGetUUIDP(tenant);
 }
 
 /*
@@ -185,47 +216,56 @@ tenant_of(const AuditTable *table, SpiRow row)
  * types' owners.
  */
 static void
-show_rows(const AuditTable *table, const AuditChange *change,
+show_rows(const Work *work, const OpenRow *before, const OpenRow *after,
 		  const bool *columns, AuditEvent *event)
 {
+	const AuditTable *table = work->table;
 	AsOwner us;
 
 	if (OidIsValid(table->stranger))
 		us = as_owner_begin(table->stranger);
-	event->object_id = object_id(
-		table, change->after != NULL ? *change->after : *change->before);
-	if (change->before != NULL)
-		event->before = row_to_jsonb(*change->before, columns);
-	if (change->after != NULL)
-		event->after = row_to_jsonb(*change->after, columns);
+	event->object_id = object_id(table, after != NULL ? after : before);
+	if (before != NULL)
+		event->before =
+			row_to_jsonb(table->desc, before->values, before->nulls, columns);
+	if (after != NULL)
+		event->after =
+			row_to_jsonb(table->desc, after->values, after->nulls, columns);
 	if (OidIsValid(table->stranger))
 		as_owner_end(&us);
 }
 
+/*
+ * The event of the change between the rows of the work; without a tuple, there
+ * is none. A tenant that the application left open is none.
+ */
 static void
-write_change(AuditBatch *batch, const AuditTable *table,
-			 const AuditChange *change)
+write_change(Work *work)
 {
-	SpiRow row = change->after != NULL ? *change->after : *change->before;
-	bool *columns = table->shown;
-	pg_uuid_t tenant_id;
+	const AuditTable *table = work->table;
+	OpenRow *before = work->before.row.tuple != NULL ? &work->before : NULL;
+	OpenRow *after = work->after.row.tuple != NULL ? &work->after : NULL;
+	OpenRow *open = after != NULL ? after : before;
+	AuditChange change = {before != NULL ? &before->row : NULL,
+						  after != NULL ? &after->row : NULL};
 	AuditEvent event = {.object_type = table->object_type};
 
-	if (change->before != NULL && change->after != NULL)
-	{
-		columns = palloc(table->desc->natts * sizeof(bool));
-		if (!changed_columns(table, change, columns))
-			return;
-	}
+	if (before != NULL)
+		take_apart(before);
+	if (after != NULL)
+		take_apart(after);
+	if (before != NULL && after != NULL && !changed_columns(work))
+		return;
 	if (table->tenant != 0)
-	{
-		tenant_id = tenant_of(table, row);
-		event.tenant_id = &tenant_id;
-	}
-	event.action = action_of(table, change);
-	event.subject_email = subject_of(table, row);
-	show_rows(table, change, columns, &event);
-	audit_add(batch, &event);
+		event.tenant_id = open->nulls[table->tenant - 1]
+							  ? &uuid_nil
+							  : DatumGetUUIDP(open->values[table->tenant - 1]);
+	event.action = action_of(work, &change);
+	event.subject_email = subject_of(table, open->row);
+	show_rows(work, before, after,
+			  before != NULL && after != NULL ? work->changed : table->shown,
+			  &event);
+	audit_add(work->batch, &event);
 }
 
 /*
@@ -242,23 +282,19 @@ rewind_rows(Tuplestorestate *rows)
 }
 
 /*
- * The next row, or NULL. A store that was spilled to disk hands out rows of the
- * memory context, which its slot frees later: that must outlive the row.
+ * The tuple of the next row, as it stands in the store, or NULL. A store that
+ * was spilled to disk hands out tuples of the memory context, which their slot
+ * frees later: that must outlive the row.
  */
-static const SpiRow *
-next_row(Tuplestorestate *rows, TupleTableSlot *slot, MemoryContext outer,
-		 SpiRow *row)
+static HeapTuple
+next_row(Tuplestorestate *rows, TupleTableSlot *slot, MemoryContext outer)
 {
 	MemoryContext each = MemoryContextSwitchTo(outer);
 	bool found =
 		rows != NULL && tuplestore_gettupleslot(rows, true, false, slot);
 
 	MemoryContextSwitchTo(each);
-	if (!found)
-		return NULL;
-	row->tuple = ExecFetchSlotHeapTuple(slot, false, NULL);
-	row->desc = slot->tts_tupleDescriptor;
-	return row;
+	return found ? ((MinimalTupleTableSlot *) slot)->tuple : NULL;
 }
 
 static void
@@ -268,29 +304,21 @@ write_changes(TriggerData *trigger, const AuditTable *table)
 		MakeSingleTupleTableSlot(table->desc, &TTSOpsMinimalTuple);
 	TupleTableSlot *new_slot =
 		MakeSingleTupleTableSlot(table->desc, &TTSOpsMinimalTuple);
-	MemoryContext each = AllocSetContextCreate(
-		CurrentMemoryContext, "audited row", ALLOCSET_DEFAULT_SIZES);
-	AuditBatch *batch = audit_begin();
-	MemoryContext outer = MemoryContextSwitchTo(each);
+	Work work = begin_work(trigger, table);
+	MemoryContext outer = MemoryContextSwitchTo(audit_memory(work.batch));
 
 	rewind_rows(trigger->tg_oldtable);
 	rewind_rows(trigger->tg_newtable);
 	for (;;)
 	{
-		SpiRow before;
-		SpiRow after;
-		AuditChange change = {
-			next_row(trigger->tg_oldtable, old_slot, outer, &before),
-			next_row(trigger->tg_newtable, new_slot, outer, &after)};
-
-		if (change.before == NULL && change.after == NULL)
+		work.before.row.tuple = next_row(trigger->tg_oldtable, old_slot, outer);
+		work.after.row.tuple = next_row(trigger->tg_newtable, new_slot, outer);
+		if (work.before.row.tuple == NULL && work.after.row.tuple == NULL)
 			break;
-		write_change(batch, table, &change);
-		MemoryContextReset(each);
+		write_change(&work);
 	}
 	MemoryContextSwitchTo(outer);
-	audit_end(batch);
-	MemoryContextDelete(each);
+	audit_end(work.batch);
 	ExecDropSingleTupleTableSlot(old_slot);
 	ExecDropSingleTupleTableSlot(new_slot);
 }
@@ -304,7 +332,7 @@ write_truncation(TriggerData *trigger, const AuditTable *table)
 	char *name = attached_name(RelationGetRelid(trigger->tg_relation));
 
 	audit_write(&(AuditEvent){
-		.action = psprintf("%s.truncated", table->object_type),
+		.action = usual_action(trigger, table),
 		.object_type = table->object_type,
 		.object_id =
 			trigger->tg_relation->rd_rel->relispartition ? name : NULL});
@@ -316,14 +344,8 @@ write_truncation(TriggerData *trigger, const AuditTable *table)
 static void
 write_row(TriggerData *trigger, FmgrInfo *function)
 {
-	bool updates = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
-	SpiRow old = trigger_row(trigger);
-	SpiRow new = updates ? trigger_new_row(trigger) : old;
-	AuditChange change = {
-		TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? NULL : &old,
-		TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ? NULL : &new};
 	AuditTable *table = function->fn_extra;
-	AuditBatch *batch = audit_begin();
+	Work work;
 
 	if (table == NULL)
 	{
@@ -335,8 +357,15 @@ write_row(TriggerData *trigger, FmgrInfo *function)
 		function->fn_extra = table;
 	}
 	table->desc = RelationGetDescr(trigger->tg_relation);
-	write_change(batch, table, &change);
-	audit_end(batch);
+	work = begin_work(trigger, table);
+	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		work.before.row = trigger_row(trigger);
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		work.after.row = trigger_new_row(trigger);
+	else if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		work.after.row = trigger_row(trigger);
+	write_change(&work);
+	audit_end(work.batch);
 }
 
 PG_FUNCTION_INFO_V1(audit_change);

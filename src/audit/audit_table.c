@@ -21,6 +21,35 @@
 #include "audit/attached.h"
 #include "audit/audit_table.h"
 
+#define MAX_TYPES 32
+
+static struct
+{
+	const char *object_type;
+	AuditNamer namer;
+} namers[MAX_TYPES];
+
+void
+audit_register(const char *object_type, AuditNamer namer)
+{
+	int i = 0;
+
+	while (namers[i].namer != NULL)
+		if (++i == MAX_TYPES)
+			elog(ERROR, "too many audited object types");
+	namers[i].object_type = object_type;
+	namers[i].namer = namer;
+}
+
+static AuditNamer
+namer_of(const char *object_type)
+{
+	for (int i = 0; i < MAX_TYPES && namers[i].namer != NULL; i++)
+		if (strcmp(namers[i].object_type, object_type) == 0)
+			return namers[i].namer;
+	return NULL;
+}
+
 static void
 leave_out(const AuditTable *table, bool *columns, const char *column)
 {
@@ -107,6 +136,7 @@ audit_table(TriggerData *trigger)
 		describe_attached(&table, relation);
 	else
 		describe_own(&table, trigger->tg_trigger);
+	table.namer = namer_of(table.object_type);
 	return table;
 }
 

@@ -7,12 +7,15 @@
 #include "commands/trigger.h"
 #include "nodes/pg_list.h"
 
+#include "audit/audit.h"
+
 /* One of our tables says it in the trigger's arguments, one of the
  * application's as attached.h describes. */
 typedef struct AuditTable
 {
 	const char *object_type;
-	List *key; /* column numbers */
+	AuditNamer namer; /* of the object type, or NULL */
+	List *key;		  /* column numbers */
 	const char *subject;
 	const char *person;
 	AttrNumber tenant; /* 0: none */

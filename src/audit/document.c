@@ -18,34 +18,36 @@
 #include "utils/numeric.h"
 
 #include "audit/audit.h"
+#include "core/uuid.h"
 
 /*
  * Through the text of row_to_json().
  */
 static Datum
-row_through_text(SpiRow row, const bool *include)
+row_through_text(TupleDesc desc, const Datum *values, const bool *nulls,
+				 const bool *include)
 {
-	int natts = row.desc->natts;
-	Datum *values = palloc(natts * sizeof(Datum));
-	bool *nulls = palloc(natts * sizeof(bool));
-	TupleDesc desc;
+	Datum *shown = palloc(desc->natts * sizeof(Datum));
+	bool *absent = palloc(desc->natts * sizeof(bool));
+	TupleDesc part;
 	int count = 0;
 	Datum record;
 
-	for (int i = 0; i < natts; i++)
+	for (int i = 0; i < desc->natts; i++)
 		count += include[i];
-	desc = CreateTemplateTupleDesc(count);
+	part = CreateTemplateTupleDesc(count);
 	count = 0;
-	for (int i = 0; i < natts; i++)
+	for (int i = 0; i < desc->natts; i++)
 	{
 		if (!include[i])
 			continue;
-		values[count] = heap_getattr(row.tuple, i + 1, row.desc, &nulls[count]);
-		TupleDescCopyEntry(desc, ++count, row.desc, i + 1);
+		shown[count] = values[i];
+		absent[count] = nulls[i];
+		TupleDescCopyEntry(part, ++count, desc, i + 1);
 	}
-	desc = BlessTupleDesc(desc);
+	part = BlessTupleDesc(part);
 	record =
-		heap_copy_tuple_as_datum(heap_form_tuple(desc, values, nulls), desc);
+		heap_copy_tuple_as_datum(heap_form_tuple(part, shown, absent), part);
 	return DirectFunctionCall1(jsonb_in,
 							   CStringGetDatum(TextDatumGetCString(
 								   DirectFunctionCall1(row_to_json, record))));
@@ -118,7 +120,7 @@ set_member(JsonbValue *member, Datum value, Oid type)
 			set_string(member, VARDATA_ANY(packed), VARSIZE_ANY_EXHDR(packed));
 			return true;
 		case UUIDOID:
-			text = DatumGetCString(DirectFunctionCall1(uuid_out, value));
+			text = uuid_text(DatumGetUUIDP(value));
 			set_string(member, text, strlen(text));
 			return true;
 		case DATEOID:
@@ -135,25 +137,23 @@ set_member(JsonbValue *member, Datum value, Oid type)
 }
 
 Datum
-row_to_jsonb(SpiRow row, const bool *include)
+row_to_jsonb(TupleDesc desc, const Datum *values, const bool *nulls,
+			 const bool *include)
 {
 	JsonbParseState *state = NULL;
 	JsonbValue *document;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < row.desc->natts; i++)
+	for (int i = 0; i < desc->natts; i++)
 	{
-		Form_pg_attribute column = TupleDescAttr(row.desc, i);
+		Form_pg_attribute column = TupleDescAttr(desc, i);
 		JsonbValue member = {.type = jbvNull};
 		JsonbValue name;
-		bool isnull;
-		Datum value;
 
 		if (!include[i])
 			continue;
-		value = heap_getattr(row.tuple, i + 1, row.desc, &isnull);
-		if (!isnull && !set_member(&member, value, column->atttypid))
-			return row_through_text(row, include);
+		if (!nulls[i] && !set_member(&member, values[i], column->atttypid))
+			return row_through_text(desc, values, nulls, include);
 		set_string(&name, NameStr(column->attname),
 				   strlen(NameStr(column->attname)));
 		pushJsonbValue(&state, WJB_KEY, &name);

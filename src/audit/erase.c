@@ -183,10 +183,9 @@ static void
 store_redaction(const pg_uuid_t *erasure_id, const AuditLeaf *leaf,
 				Redaction *redaction)
 {
-	pg_uuid_t salt;
+	pg_uuid_t salt = uuid_random();
 	Digest after;
 
-	randombytes_buf(salt.data, UUID_LEN);
 	redaction->values[SALT] = UUIDPGetDatum(&salt);
 	leaf_commit(redaction->values, redaction->nulls, after);
 	spi_run(

@@ -53,7 +53,9 @@ writer_open(TrailWriter *writer)
 
 	memset(writer, 0, offsetof(TrailWriter, slots));
 	writer->slot_count = writer->row_count = 0;
-	writer->size = 0;
+	writer->memory = AllocSetContextCreate(
+		CurrentMemoryContext, "events", ALLOCSET_DEFAULT_MINSIZE,
+		ALLOCSET_DEFAULT_INITSIZE, MOST_BYTES / 4);
 	if (RelationGetNumberOfAttributes(relation) != EVENT_WIDTH ||
 		has_insert_trigger(relation))
 	{
@@ -61,8 +63,6 @@ writer_open(TrailWriter *writer)
 		return;
 	}
 	writer->estate = CreateExecutorState();
-	writer->memory = AllocSetContextCreate(CurrentMemoryContext, "events",
-										   ALLOCSET_DEFAULT_SIZES);
 	writer->target = makeNode(ResultRelInfo);
 	InitResultRelInfo(writer->target, relation, 0, NULL, 0);
 	ExecOpenIndices(writer->target, false);
@@ -98,9 +98,7 @@ store(TrailWriter *writer)
 		ExecClearTuple(writer->slots[i]);
 	}
 	ResetPerTupleExprContext(writer->estate);
-	MemoryContextReset(writer->memory);
 	writer->row_count = 0;
-	writer->size = 0;
 }
 
 /*
@@ -116,32 +114,43 @@ next_slot(TrailWriter *writer, TupleDesc desc)
 	{
 		outer = MemoryContextSwitchTo(writer->estate->es_query_cxt);
 		writer->slots[writer->slot_count++] =
-			MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
+			MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 		MemoryContextSwitchTo(outer);
 	}
 	return writer->slots[n];
 }
 
+/*
+ * The slot has the values as they came: what is formed into a tuple is not
+ * taken apart again for the constraints and the indexes.
+ */
+static void
+keep(TrailWriter *writer, const EventRow *row)
+{
+	TupleTableSlot *slot =
+		next_slot(writer, RelationGetDescr(writer->target->ri_RelationDesc));
+
+	memcpy(slot->tts_values, row->values, sizeof(row->values));
+	memcpy(slot->tts_isnull, row->nulls, sizeof(row->nulls));
+	ExecStoreVirtualTuple(slot);
+}
+
 void
 writer_add(TrailWriter *writer, const EventRow *row)
 {
-	TupleDesc desc;
-	HeapTuple tuple;
-	MemoryContext outer;
+	MemoryContext outer = MemoryContextSwitchTo(writer->memory);
 
 	if (writer->estate == NULL)
-	{
 		insert_by_statement(row);
-		return;
+	else
+	{
+		keep(writer, row);
+		if (writer->row_count == WRITER_ROWS ||
+			MemoryContextMemAllocated(writer->memory, false) > MOST_BYTES)
+			store(writer);
 	}
-	desc = RelationGetDescr(writer->target->ri_RelationDesc);
-	outer = MemoryContextSwitchTo(writer->memory);
-	tuple = heap_form_tuple(desc, (Datum *) row->values, (bool *) row->nulls);
-	tuple->t_tableOid = RelationGetRelid(writer->target->ri_RelationDesc);
-	ExecStoreHeapTuple(tuple, next_slot(writer, desc), false);
-	writer->size += tuple->t_len;
-	if (writer->row_count == WRITER_ROWS || writer->size > MOST_BYTES)
-		store(writer);
+	if (writer->row_count == 0)
+		MemoryContextReset(writer->memory);
 	MemoryContextSwitchTo(outer);
 }
 
@@ -149,11 +158,17 @@ void
 writer_close(TrailWriter *writer)
 {
 	Relation relation;
+	MemoryContext outer;
 
 	if (writer->estate == NULL)
+	{
+		MemoryContextDelete(writer->memory);
 		return;
+	}
 	relation = writer->target->ri_RelationDesc;
+	outer = MemoryContextSwitchTo(writer->memory);
 	store(writer);
+	MemoryContextSwitchTo(outer);
 	for (int i = 0; i < writer->slot_count; i++)
 		ExecDropSingleTupleTableSlot(writer->slots[i]);
 	ExecCloseIndices(writer->target);

@@ -11,7 +11,31 @@
 
 #include "core/uuid.h"
 
+#define UUID_TEXT 36
+#define STORED 128 /* random values fetched at once */
+
 const pg_uuid_t uuid_nil = {{0}};
+
+/*
+ * A system call for each value would take longer than all else that an event
+ * of a bulk change needs. What was given out is not kept.
+ */
+pg_uuid_t
+uuid_random(void)
+{
+	static pg_uuid_t store[STORED];
+	static int left = 0;
+	pg_uuid_t u;
+
+	if (left == 0)
+	{
+		randombytes_buf(store, sizeof(store));
+		left = STORED;
+	}
+	u = store[--left];
+	sodium_memzero(&store[left], sizeof(u));
+	return u;
+}
 
 /*
  * The time part of an id: milliseconds since 1970, and 12 bits below.
@@ -43,13 +67,12 @@ pg_uuid_t
 uuid_make(TimestampTz at)
 {
 	static uint64 last = 0;
-	pg_uuid_t u;
+	pg_uuid_t u = uuid_random();
 	uint64 ticks = ticks_of(at);
 
 	if (ticks <= last)
 		ticks = last + 1;
 	last = ticks;
-	randombytes_buf(u.data, sizeof(u.data));
 	set_time(&u, ticks);
 	return u;
 }
@@ -63,15 +86,27 @@ uuid_equal(const pg_uuid_t *a, const pg_uuid_t *b)
 char *
 uuid_text(const pg_uuid_t *u)
 {
-	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(u)));
+	static const char digits[] = "0123456789abcdef";
+	char *text = palloc(UUID_TEXT + 1);
+	char *p = text;
+
+	for (int i = 0; i < UUID_LEN; i++)
+	{
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*p++ = '-';
+		*p++ = digits[u->data[i] >> 4];
+		*p++ = digits[u->data[i] & 0x0F];
+	}
+	*p = '\0';
+	return text;
 }
 
 bool
 uuid_parse(const char *text, pg_uuid_t *u)
 {
-	if (strlen(text) != 36)
+	if (strlen(text) != UUID_TEXT)
 		return false;
-	for (int i = 0; i < 36; i++)
+	for (int i = 0; i < UUID_TEXT; i++)
 	{
 		bool hyphen = i == 8 || i == 13 || i == 18 || i == 23;
 

@@ -11,6 +11,9 @@
  * calls of one backend sort after earlier ones. */
 extern pg_uuid_t uuid_make(TimestampTz at);
 
+/* Sixteen random bytes, which nothing gives away before or after. */
+extern pg_uuid_t uuid_random(void);
+
 /* The UUID whose bits are all zero: "no tenant". */
 extern const pg_uuid_t uuid_nil;
 
