@@ -122,11 +122,11 @@ class Pgbench:
             sys.exit(f"pgbench failed: {done.stdout}{done.stderr}")
         return done.stdout
 
-    def rate(self, script, transactions=None):
+    def rate(self, script, transactions=None, seconds=None):
         """Transactions per second of this script, each client doing so many of
         them, or as many as fit into the time."""
         length = (["-t", str(transactions)] if transactions
-                  else ["-T", str(max(1, round(Options.seconds)))])
+                  else ["-T", str(max(1, round(seconds or Options.seconds)))])
         output = self.run([script_file(script)], *length)
         return float(output.split("tps = ")[1].split()[0])
 
