@@ -85,9 +85,17 @@ start_child()
 	child_log=$1
 	shift
 	# shellcheck disable=SC2086
-	(cd / && exec setsid $drop "$@") >"$child_log" 2>&1 </dev/null &
+	(cd / && exec setsid ${child_drop-$drop} "$@") >"$child_log" 2>&1 </dev/null &
 	child=$!
 	children="$children $child"
+}
+
+# lend_root COMMAND…: the children that it starts stay root, if we are.
+lend_root()
+{
+	child_drop=
+	"$@"
+	unset child_drop
 }
 
 # is_running ID: a child of ours that has not ended. The shell may have reaped
@@ -126,6 +134,20 @@ stop_servers()
 	done
 }
 
+# Those that root lent itself to may have left a mail server and file systems.
+take_root_back()
+{
+	find "$work" -path '*/queue/pid/master.pid' 2>/dev/null | while read -r pidfile; do
+		read -r pid <"$pidfile"
+		case $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) in
+			*"$work"*) kill "$pid" 2>/dev/null || : ;;
+		esac
+	done
+	sed -n "s,^[^ ]* \\($work/[^ ]*\\) .*,\\1,p" /proc/mounts | while read -r mounted; do
+		umount -l "$mounted"
+	done
+}
+
 clean_up()
 {
 	status=$?
@@ -133,6 +155,7 @@ clean_up()
 	trap '' HUP INT TERM
 	stop_children
 	stop_servers
+	[ -z "$drop" ] || take_root_back
 	cd /
 	rm -rf "$work"
 	exit "$status"

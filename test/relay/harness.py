@@ -14,6 +14,17 @@ TENANT = "relay-test"
 FAKETIME = next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), "")
 WORK = tempfile.mkdtemp(prefix="relay-test.")
 
+
+def unprivileged():
+    """For subprocess: root runs nothing as root that need not be."""
+    if os.getuid() != 0 or not os.environ.get("PGDATA"):
+        return {}
+    owner = os.stat(os.environ["PGDATA"])
+    return {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
+
+
+UNPRIVILEGED = unprivileged()
+
 cases = []
 
 
@@ -197,7 +208,7 @@ class Relay:
             self.process = subprocess.Popen(
                 [RELAY, "--verbose", *arguments], stderr=log,
                 stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-                env={**os.environ, **(environment or {})})
+                env={**os.environ, **(environment or {})}, **UNPRIVILEGED)
         Relay.running.append(self)
 
     @classmethod

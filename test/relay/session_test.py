@@ -4,4 +4,4 @@ import sys
 
 from relay_test import main
 
-sys.exit(main("session_cases", "queue_cases"))
+sys.exit(main("session_cases", "queue_cases", "template_cases"))

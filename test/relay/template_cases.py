@@ -44,7 +44,7 @@ def every_kind():
          " WHERE slug = :'slug'", name=NAME, slug=TENANT)
     try:
         mails = previews()
-        equal(len(mails), 22, "kinds in two languages")
+        equal(len(mails), 24, "kinds in two languages")
         wanted = {queue_preview(number, mail): mail
                   for number, mail in enumerate(mails, 10)}
         server = serving(ScriptedServer())
