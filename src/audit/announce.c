@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 
 #include "audit/announce.h"
+#include "core/notify.h"
 #include "core/settings.h"
 #include "core/uuid.h"
 
@@ -82,9 +83,10 @@ static void
 notify_lines(void)
 {
 	Line *first = in_order();
+	bool room = first != NULL && notify_has_room();
 
 	for (Line *line = first; line != NULL; line = line->earlier)
-		if (line->notify)
+		if (line->notify && room)
 			Async_Notify("usermgmt_event", uuid_text(&line->event_id));
 	lines = first;
 	lines = in_order(); /* latest first again */

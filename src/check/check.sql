@@ -254,6 +254,55 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION usermgmt."check"() IS 'Everything that is not as it should be: broken invariants and references, changed or foreign objects, triggers that do not fire, privileges and settings that weaken a promise; no row means that all is well.';
 
+-- The numbers of the locks are those of core/slots.h. Of what is not sealed the
+-- oldest comes first in the order of sealing; no more than 10,000 are counted.
+CREATE VIEW usermgmt.server_statistics AS
+	SELECT
+		(SELECT count(*) FROM pg_locks AS l WHERE l.locktype = 'userlock' AND l.objsubid = 30062)::integer AS hashing,
+		(SELECT count(*) FROM pg_locks AS l WHERE l.locktype = 'userlock' AND l.objsubid = 30068)::integer AS waiting_to_hash,
+		(
+			SELECT count(*)
+			FROM (
+				SELECT FROM usermgmt.audit_event AS e
+				WHERE (e.epoch, e.transaction_id, e.event_id) > (s.epoch, s.transaction_id, s.event_id)
+				ORDER BY e.epoch, e.transaction_id, e.event_id LIMIT 10000
+			) AS e
+		)::integer AS unsealed_events,
+		(
+			SELECT greatest(clock_timestamp() - e.occurred_at, '0')
+			FROM usermgmt.audit_event AS e
+			WHERE (e.epoch, e.transaction_id, e.event_id) > (s.epoch, s.transaction_id, s.event_id)
+			ORDER BY e.epoch, e.transaction_id, e.event_id LIMIT 1
+		) AS oldest_unsealed_age,
+		(SELECT coalesce(sum(t.failures), 0) FROM usermgmt.login_throttle AS t WHERE t.last_failure_at > statement_timestamp() - interval '1 hour')::integer AS failed_log_ins,
+		(SELECT count(*) FROM usermgmt.login_throttle AS t WHERE t.next_try_at > clock_timestamp())::integer AS throttled_addresses,
+		pg_notification_queue_usage() AS notify_queue_usage
+	FROM (VALUES (1)) AS one
+	LEFT JOIN LATERAL (
+		SELECT last_epoch, last_transaction_id, last_event_id
+		FROM usermgmt.audit_seal
+		ORDER BY seal_no DESC LIMIT 1
+	) AS last ON true,
+		LATERAL (
+			SELECT coalesce(last.last_epoch, -1) AS epoch, coalesce(last.last_transaction_id, '0') AS transaction_id,
+				coalesce(last.last_event_id, '00000000-0000-0000-0000-000000000000') AS event_id
+		) AS s;
+COMMENT ON VIEW usermgmt.server_statistics IS 'How the server copes: password hashes, sealing, failed log-ins, and its queue of notifications; one row, without names.';
+COMMENT ON COLUMN usermgmt.server_statistics.hashing IS 'Password hashes that run now, in all databases.';
+COMMENT ON COLUMN usermgmt.server_statistics.waiting_to_hash IS 'Connections that wait for one of the hash slots, in all databases.';
+COMMENT ON COLUMN usermgmt.server_statistics.unsealed_events IS 'Events that are not sealed yet; more than 10,000 are not counted.';
+COMMENT ON COLUMN usermgmt.server_statistics.oldest_unsealed_age IS 'How old the first of them is; NULL when there is none.';
+COMMENT ON COLUMN usermgmt.server_statistics.failed_log_ins IS 'Failed log-ins at addresses where one failed within the hour, of which each minute forgets one per address.';
+COMMENT ON COLUMN usermgmt.server_statistics.throttled_addresses IS 'Addresses whose next try does not count yet.';
+COMMENT ON COLUMN usermgmt.server_statistics.notify_queue_usage IS 'How full the server''s queue of notifications is, from 0 to 1; from 0.75 on usermgmt adds none.';
+
+CREATE FUNCTION usermgmt.server_figures() RETURNS SETOF usermgmt.server_statistics
+	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'SELECT * FROM usermgmt.server_statistics';
+COMMENT ON FUNCTION usermgmt.server_figures() IS 'The row of server_statistics, for the relay''s metrics.';
+
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
+	('relay', 'function', 'server_figures'),
+	('operator', 'relation', 'server_statistics'),
 	('operator', 'function', 'check'),
 	('operator', 'relation', 'inventory');

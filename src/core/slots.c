@@ -91,10 +91,21 @@ wait_for(bool (*take)(LOCKTAG *slot), LOCKTAG *slot)
 	return true;
 }
 
+/*
+ * Whoever must wait shows it by a lock of his own.
+ */
 bool
 hash_slot_try(LOCKTAG *slot)
 {
-	return wait_for(take_free_slot, slot);
+	LOCKTAG mark = slot_tag(SLOT_HASH_QUEUE, MyProcPid, false);
+	bool taken = take_free_slot(slot);
+
+	if (taken)
+		return true;
+	(void) LockAcquire(&mark, ExclusiveLock, false, true);
+	taken = wait_for(take_free_slot, slot);
+	LockRelease(&mark, ExclusiveLock, false);
+	return taken;
 }
 
 bool

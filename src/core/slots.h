@@ -17,7 +17,8 @@ typedef enum SlotClass
 	SLOT_RELAY_ALIVE, /* one per relay connection */
 	SLOT_LOGIN,		  /* one per address that is being guessed at */
 	SLOT_SEAL,		  /* whoever seals the trail */
-	SLOT_ERASE		  /* whoever erases a person */
+	SLOT_ERASE,		  /* whoever erases a person */
+	SLOT_HASH_QUEUE	  /* one per backend that waits for a hash slot */
 } SlotClass;
 
 /* The lock of this class and number in the present database; hash slots are
@@ -28,7 +29,8 @@ extern LOCKTAG slot_tag(SlotClass class, uint64 number, bool lasting);
 
 /* Takes one of the hash slots, waiting interruptibly up to hash_wait; raises
  * UM022 when none came free. The slot is freed by hash_slot_release() or by
- * the end of the transaction. */
+ * the end of the transaction. Who has one and who waits for one is counted by
+ * the view server_statistics, which knows the numbers of both classes. */
 extern LOCKTAG hash_slot_take(void);
 extern void hash_slot_release(const LOCKTAG *slot);
 

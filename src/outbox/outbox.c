@@ -15,6 +15,7 @@
 
 #include "audit/seal.h"
 #include "core/installation.h"
+#include "core/notify.h"
 #include "core/settings.h"
 #include "core/slots.h"
 #include "core/uuid.h"
@@ -111,7 +112,8 @@ at_transaction_end(XactEvent event, void *arg)
 	{
 		idle = slot_tag(SLOT_RELAY_IDLE, 0, true);
 		if (LockAcquire(&idle, RowExclusiveLock, false, true) ==
-			LOCKACQUIRE_NOT_AVAIL)
+				LOCKACQUIRE_NOT_AVAIL &&
+			notify_has_room())
 			Async_Notify("usermgmt_outbox", "");
 	}
 	if (event != XACT_EVENT_PRE_PREPARE)

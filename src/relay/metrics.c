@@ -29,7 +29,7 @@ put_number(FILE *out, const char *name, const char *help, double number)
 {
 	fprintf(out,
 			"# HELP " PREFIX "%s %s\n# TYPE " PREFIX "%s gauge\n" PREFIX
-			"%s %.0f\n",
+			"%s %.15g\n",
 			name, help, name, name, number);
 }
 
@@ -63,7 +63,7 @@ put_outcomes(FILE *out, const Figures *figures)
 	}
 }
 
-/* The queue's figures; without the database they are left out. */
+/* The queue's figures and the server's; left out without the database. */
 static void
 put_queue(FILE *out, const PGresult *queue)
 {
@@ -79,6 +79,21 @@ put_queue(FILE *out, const PGresult *queue)
 		{"dead", "queue_dead_messages", "Messages given up."},
 		{"oldest_seconds", "queue_oldest_due_seconds",
 		 "For how long the oldest waiting message has been due."},
+		{"last_error_at", "queue_last_error_timestamp_seconds",
+		 "When an attempt last failed, or 0."},
+		{"hashing", "hashing", "Password hashes that run now."},
+		{"waiting_to_hash", "waiting_to_hash",
+		 "Connections that wait for a hash slot."},
+		{"unsealed_events", "unsealed_events",
+		 "Events of the trail that are not sealed, at most 10000."},
+		{"oldest_unsealed_seconds", "oldest_unsealed_seconds",
+		 "How old the first of them is."},
+		{"failed_log_ins", "failed_log_ins",
+		 "Failed log-ins that the throttle remembers."},
+		{"throttled_addresses", "throttled_addresses",
+		 "Addresses whose next try does not count yet."},
+		{"notify_queue_usage", "notify_queue_usage_ratio",
+		 "How full the server's queue of notifications is."},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

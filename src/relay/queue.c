@@ -46,8 +46,16 @@ const Statement queue_statements[] = {
 							  "SELECT queued, due, in_flight, dead,"
 							  " coalesce(greatest(0, extract(epoch FROM"
 							  " clock_timestamp() - oldest_due_at)), 0)"
-							  "::float8 AS oldest_seconds, paused"
-							  " FROM usermgmt.outbox_figures()"},
+							  "::float8 AS oldest_seconds, paused,"
+							  " coalesce(extract(epoch FROM last_error_at), 0)"
+							  "::float8 AS last_error_at,"
+							  " hashing, waiting_to_hash, unsealed_events,"
+							  " coalesce(extract(epoch FROM"
+							  " oldest_unsealed_age), 0)::float8"
+							  " AS oldest_unsealed_seconds, failed_log_ins,"
+							  " throttled_addresses, notify_queue_usage"
+							  " FROM usermgmt.outbox_figures(),"
+							  " usermgmt.server_figures()"},
 	[STATEMENT_COUNT] = {0},
 };
 

@@ -40,8 +40,8 @@ int queue_next_due(Db *db, int limit);
 /* Lets the server remind, expire and purge; false on trouble. */
 bool queue_maintain(Db *db);
 
-/* How the queue is: one row with queued, due, in_flight, dead, oldest_seconds
- * and paused; NULL on trouble. */
+/* How the queue and the server are: one row with the columns that metrics.c
+ * names; NULL on trouble. */
 PGresult *queue_statistics(Db *db);
 
 #endif

@@ -157,6 +157,7 @@ AU|report_admin_activity|tenant_id,tenant
 AU|report_leavers|tenant_id,tenant
 O|mail_queue|
 O|outbox_statistics|
+O|server_statistics|
 \.
 SELECT ok(starts_with((SELECT string_agg(attname, ',' ORDER BY attnum) || ',' FROM pg_attribute WHERE attrelid = to_regclass('usermgmt.' || name) AND attnum > 0 AND NOT attisdropped),
 	columns || CASE WHEN columns <> '' THEN ',' ELSE '' END), 'the promised columns: ' || name)

@@ -93,6 +93,23 @@ SELECT is((SELECT object FROM usermgmt."check"() WHERE problem = 'the first call
 SET LOCAL log_statement = 'none';
 SELECT is_empty('SELECT * FROM pg_temp.found()', 'R18 and nothing is left of all that');
 
+-- How the server copes.
+CREATE FUNCTION pg_temp.figure(what text) RETURNS text LANGUAGE sql AS $$
+	SELECT to_jsonb(s) ->> what FROM usermgmt.server_statistics AS s
+$$;
+SELECT is((SELECT count(*) FROM usermgmt.server_statistics), 1::bigint, 'R29 the server''s figures are one row');
+SELECT is(pg_temp.figure('unsealed_events')::integer, (SELECT count(*)::integer FROM usermgmt.audit_event), 'R29 without a seal every event is unsealed');
+SELECT ok((SELECT oldest_unsealed_age FROM usermgmt.server_statistics) BETWEEN '0' AND (SELECT clock_timestamp() - min(occurred_at) FROM usermgmt.audit_event), 'R29 and the oldest has its age');
+SELECT pg_temp.figure('failed_log_ins')::integer AS failed, pg_temp.figure('throttled_addresses')::integer AS throttled \gset
+SELECT count(*) AS x FROM generate_series(1, 7) AS n, LATERAL usermgmt.log_in('bob@acme.test', 'wrong ' || n) \gset
+SELECT is(pg_temp.figure('failed_log_ins')::integer - :failed, 6, 'R29 failed log-ins are counted, as far as they were looked at');
+SELECT is(pg_temp.figure('throttled_addresses')::integer - :throttled, 1, 'R29 so is the address that has to wait');
+UPDATE usermgmt.login_throttle SET last_failure_at = last_failure_at - interval '1 hour', next_try_at = last_failure_at;
+SELECT is(pg_temp.figure('failed_log_ins') || ' ' || pg_temp.figure('throttled_addresses'), '0 0', 'R29 an hour later they are not');
+SELECT is((SELECT notify_queue_usage FROM usermgmt.server_statistics), pg_notification_queue_usage(), 'R29 the queue of notifications is shown');
+SELECT results_eq('SELECT hashing, waiting_to_hash, unsealed_events FROM usermgmt.server_figures()', 'SELECT hashing, waiting_to_hash, unsealed_events FROM usermgmt.server_statistics', 'R29 the relay reads the same figures');
+SELECT is_empty($$SELECT attname FROM pg_attribute WHERE attrelid = 'usermgmt.server_statistics'::regclass AND attnum > 0 AND format_type(atttypid, NULL) NOT IN ('integer', 'interval', 'double precision')$$, 'R29 they are numbers and say nothing of anybody');
+
 -- Who may ask.
 SELECT usermgmt.grant_access('check_someone', 'application') AS x \gset
 SELECT is(pg_temp.run_as('check_someone', 'SELECT count(*) FROM usermgmt."check"()'), 'error 42501', 'R10 an application may not ask');

@@ -102,7 +102,7 @@ SELECT is_empty(
 	'no access reads a password hash, a token hash or a key');
 SELECT set_eq(
 	$$SELECT proname::text FROM pg_temp.extension_function WHERE has_function_privilege('tap_core_relay', oid, 'execute')$$,
-	ARRAY['outbox_claim', 'outbox_sending', 'outbox_sent', 'outbox_failed', 'outbox_bounced', 'outbox_next_due', 'outbox_figures', 'run_maintenance'],
+	ARRAY['outbox_claim', 'outbox_sending', 'outbox_sent', 'outbox_failed', 'outbox_bounced', 'outbox_next_due', 'outbox_figures', 'server_figures', 'run_maintenance'],
 	'the relay executes the functions of the relay and nothing else');
 SELECT is_empty(
 	$$SELECT c.oid::regclass FROM pg_class AS c WHERE c.relnamespace = 'usermgmt'::regnamespace AND c.relkind IN ('r', 'v')

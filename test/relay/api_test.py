@@ -4,4 +4,4 @@ import sys
 
 from relay_test import main
 
-sys.exit(main("https_cases", "bounce_cases", "security_cases"))
+sys.exit(main("figure_cases", "https_cases", "bounce_cases", "security_cases"))

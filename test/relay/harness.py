@@ -24,6 +24,8 @@ def unprivileged():
 
 
 UNPRIVILEGED = unprivileged()
+if UNPRIVILEGED:
+    os.chown(WORK, UNPRIVILEGED["user"], UNPRIVILEGED["group"])
 
 cases = []
 

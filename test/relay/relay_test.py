@@ -19,8 +19,8 @@ import harness
 
 ALL = ("delivery_cases", "fault_cases", "queue_cases", "https_cases",
        "bounce_cases", "template_cases", "security_cases", "operation_cases",
-       "session_cases", "database_cases", "proof_cases", "postfix_cases",
-       "disk_cases")
+       "figure_cases", "session_cases", "database_cases", "proof_cases",
+       "postfix_cases", "disk_cases")
 
 
 def main(*modules, chosen=()):

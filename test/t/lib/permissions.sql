@@ -223,6 +223,7 @@ INSERT INTO probe.call VALUES
 	('preview_email', ARRAY['''invitation''', '''en''']),
 	('unsuppress_address', ARRAY['''bounced@acme.example''']),
 	('outbox_figures', '{}'),
+	('server_figures', '{}'),
 	('access_history', ARRAY['probe.id(''acme_bob'')']),
 	('access_at', ARRAY['clock_timestamp()']),
 	('id_at', ARRAY['''2026-01-01''']),
