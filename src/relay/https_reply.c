@@ -116,6 +116,7 @@ https_judge(Delivery *delivery, long status, const char *body,
 	else
 		delivery_set(delivery, refusal(status, name), "HTTP %ld %s: %s", status,
 					 name, message);
+	delivery->refused = true;
 
 	if (retry_after <= 0 || (status != 429 && status != 503))
 		return;

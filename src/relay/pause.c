@@ -3,7 +3,9 @@
  *		Faults that no message is to pay for.
  *
  * A server that refuses everybody, or one sender whoever the mail goes to, is
- * a matter of configuration: the mail goes back and is tried again later.
+ * a matter of configuration: the mail goes back and is tried again later. One
+ * that can not be reached is tried every few seconds, so that mail goes on as
+ * soon as it is back; one that says no for good is left alone for longer.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,10 +13,13 @@
 #include "log.h"
 #include "pause.h"
 
+#define LONGEST_MS 5000
+#define LONGEST_REFUSED_MS 60000
+
 Pause
 pause_none(void)
 {
-	return (Pause){.backoff = {.first_ms = 1000, .cap_ms = 60000}};
+	return (Pause){.backoff = {.first_ms = 1000, .cap_ms = LONGEST_MS}};
 }
 
 /* The place of this sender, or the count when it is not there. */
@@ -50,6 +55,11 @@ pause_begin(Pause *pause, const char *sender, const Delivery *delivery)
 		news = news || !pause->all;
 		pause->all = true;
 	}
+
+	pause->backoff.cap_ms =
+		delivery->refused || delivery->outcome == OUTCOME_SENDER
+			? LONGEST_REFUSED_MS
+			: LONGEST_MS;
 
 	/* Letters that were under way together wait once. */
 	wait = waits ? (int) (pause->until - now) : backoff_next(&pause->backoff);

@@ -337,7 +337,7 @@ relay_run(const Config *config, Transport *(*make)(const Config *) )
 	Relay relay = {
 		.config = config,
 		.db = {.conninfo = config->database, .statements = queue_statements},
-		.database_trouble = {.first_ms = 250, .cap_ms = 10000},
+		.database_trouble = {.first_ms = 250, .cap_ms = 5000},
 		.pause = pause_none(),
 		.claims = {.config = config}};
 

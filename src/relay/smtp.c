@@ -249,8 +249,11 @@ judge(const Smtp *smtp, CURLcode result, Delivery *delivery)
 	else if (smtp->step == STEP_DOT && class == 2)
 		delivery_set(delivery, OUTCOME_SENT, "%s", smtp->reply);
 	else if (is_relay_fault(smtp))
+	{
 		delivery_set(delivery, OUTCOME_PAUSE, "%s: %s", step,
 					 class >= 4 ? smtp->reply : words);
+		delivery->refused = class == 5;
+	}
 	else if (is_sender_fault(smtp))
 		delivery_set(delivery, OUTCOME_SENDER, "%.480s (%s)", smtp->reply,
 					 step);

@@ -15,6 +15,7 @@ delivery_set(Delivery *delivery, Outcome outcome, const char *format, ...)
 
 	delivery->outcome = outcome;
 	delivery->wait_ms = 0;
+	delivery->refused = false;
 	va_start(arguments, format);
 	vsnprintf(delivery->reply, sizeof(delivery->reply), format, arguments);
 	va_end(arguments);

@@ -28,6 +28,7 @@ typedef struct Delivery
 {
 	Outcome outcome;
 	int wait_ms;			/* how long the server wants us to wait, or 0 */
+	bool refused;			/* a pause is for a server that said no for good */
 	char reply[REPLY_SIZE]; /* printable ASCII, without links */
 } Delivery;
 
