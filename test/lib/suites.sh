@@ -43,7 +43,7 @@ soak()
 	build strict
 	start_cluster off
 	prepare_environment
-	perl='test/t/core_soak.pl test/t/core_soak_crash.pl'
+	perl='test/t/core_soak.pl test/t/core_soak_crash.pl test/t/outbox_notify_full.pl'
 	suite perl run_perl
 	relay_tests=test/relay/relay_test.py
 	suite relay run_soak

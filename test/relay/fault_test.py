@@ -4,4 +4,4 @@ import sys
 
 from relay_test import main
 
-sys.exit(main("fault_cases"))
+sys.exit(main("fault_cases", "outage_cases"))

@@ -96,6 +96,60 @@ def stopped_relays():
     return f"0 duplicates of {count}, {pauses} pauses"
 
 
+def poison(queued):
+    """One address that the server never takes and one row that is too big,
+    both older than all that is queued; gives their messages."""
+    stubborn, oversize = queued[:2]
+    psql("UPDATE usermgmt.outbox SET recipient = 'poison@example.org'"
+         f" WHERE message_id = '{stubborn}'",
+         "UPDATE usermgmt.outbox SET recipient = repeat('x', 5000) ||"
+         f" '@example.org' WHERE message_id = '{oversize}'")
+    return stubborn, oversize
+
+
+def thousand(poisoned):
+    """Seconds from the first to the last of 999 mails, perhaps with poison."""
+    def refuse(session):
+        return b"451 4.3.0 not now\r\n" if b"poison" in session.line else None
+
+    server = serving(ScriptedServer({"rcpt": refuse}, delay=0.01))
+    invite_many(1001 if poisoned else 999)
+    queued = [row["message_id"] for row in sorted(
+        unfinished(), key=lambda row: (row["due_at"], row["message_id"]))]
+    bad = poison(queued) if poisoned else ()
+    relay = Relay.plain(server, "--connections", "4", "--poll-interval", "1",
+                        "-d", "options='-c usermgmt.mail_retry_after=1'")
+    wait_for(lambda: server.messages, 10)
+    started = time.monotonic()
+    wait_for(lambda: len(server.messages) == 999, 60)
+    took = time.monotonic() - started
+    states = {}
+    if poisoned:
+        wait_for(lambda: queue(f"message_id = '{bad[0]}'")[0]["attempts"] >= 2)
+        states = {message: queue(f"message_id = '{message}'")[0]["state"]
+                  for message in bad}
+    relay.kill()
+    ids = [name[1:37] for name in server.message_ids()]
+    equal((len(ids), set(ids)), (999, set(queued) - set(bad)), "mails")
+    if poisoned:
+        check(states[bad[0]] not in ("sent", "dead", "cancelled"),
+              "the poison is not tried any more")
+        equal(states[bad[1]], "dead", "the oversize one")
+    empty()
+    return took
+
+
+@case("R5: two poisonous mails among 1,000: the others are sent as if alone")
+def poisoned_queue():
+    if not FULL:
+        thousand(True)
+        return "999 sent, 1 dead, 1 tried again and again"
+    pairs = [(thousand(True), thousand(False)) for _ in range(7)]
+    ratios = sorted(bad / good for bad, good in pairs)
+    check(ratios[3] <= 1.1, f"{ratios[3]:.2f} of the time without poison")
+    return f"{ratios[3]:.2f} of the time without poison, median of 7 pairs"
+
+
 # By hand, past the checks of the functions that queue mail.
 HOSTILE_ROWS = """
 UPDATE usermgmt.outbox AS o SET recipient = item->>'email',

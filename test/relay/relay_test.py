@@ -20,7 +20,7 @@ import harness
 ALL = ("delivery_cases", "fault_cases", "queue_cases", "https_cases",
        "bounce_cases", "template_cases", "security_cases", "operation_cases",
        "figure_cases", "session_cases", "database_cases", "proof_cases",
-       "postfix_cases", "disk_cases")
+       "outage_cases", "postfix_cases", "disk_cases")
 
 
 def main(*modules, chosen=()):
@@ -36,5 +36,5 @@ def main(*modules, chosen=()):
 
 
 if __name__ == "__main__":
-    soak = ("proof_cases",) if os.environ.get("RELAY_SOAK") else ALL
+    soak = ("proof_cases", "outage_cases") if os.environ.get("RELAY_SOAK") else ALL
     sys.exit(main(*soak, chosen=sys.argv[1:]))

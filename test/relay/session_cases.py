@@ -1,12 +1,10 @@
 """The relay's session at the database ends, hangs, or never begins."""
-import os
 import signal
-import socket
-import threading
 import time
 
 from harness import (Relay, WORK, case, check, equal, invite, psql, serving,
                      state, wait_for)
+from proxy import Proxy
 from smtp_server import Hold, ScriptedServer
 
 
@@ -50,58 +48,6 @@ def terminated_idle():
     message = invite()[1]
     took = wait_for(lambda: state(message) == "sent", 5)
     return f"woken {took:.2f} s after the commit"
-
-
-class Proxy:
-    """Between the relay and its database; a frozen session hangs half-open."""
-
-    def __init__(self, cut_at=None):
-        self.cut_at = cut_at    # a session ends when this word comes along
-        self.frozen = threading.Event()
-        self.listener = socket.socket(socket.AF_UNIX)
-        path = os.path.join(WORK, ".s.PGSQL.5432")
-        if os.path.exists(path):
-            os.unlink(path)
-        self.listener.bind(path)
-        self.listener.listen()
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.socket(socket.AF_UNIX)
-            server.connect(os.path.join(
-                os.environ["PGHOST"],
-                ".s.PGSQL." + os.environ.get("PGPORT", "5432")))
-            for ends in ((client, server), (server, client)):
-                threading.Thread(target=self.pump, args=(ends, self.frozen),
-                                 daemon=True).start()
-
-    def pump(self, ends, frozen):
-        try:
-            while data := ends[0].recv(65536):
-                if frozen.is_set():
-                    return
-                # A Bind, and not the Parse when the session begins.
-                if self.cut_at and data[:1] == b"B" and self.cut_at in data:
-                    ends[0].shutdown(socket.SHUT_RDWR)
-                    ends[1].shutdown(socket.SHUT_RDWR)
-                    return
-                ends[1].sendall(data)
-            ends[1].shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-
-    def freeze(self):
-        """Sessions that are open hang from now on; new ones do not."""
-        self.frozen.set()
-        self.frozen = threading.Event()
-
-    def close(self):
-        self.listener.close()
 
 
 @case("F13: a half-open database session is given up within 30 s")
