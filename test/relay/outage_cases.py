@@ -9,7 +9,7 @@ from proxy import Proxy
 from smtp_server import ScriptedServer
 
 FULL = bool(os.environ.get("RELAY_SOAK"))
-LENGTH = 75 if FULL else 6      # seconds; the waits stop growing long before
+LENGTH = 75 if FULL else 4      # seconds; the waits stop growing long before
 POLL = 1
 BOUND = POLL + 5
 QUIET = "SET usermgmt.notify = off"
