@@ -112,7 +112,8 @@ def thousand(poisoned):
     def refuse(session):
         return b"451 4.3.0 not now\r\n" if b"poison" in session.line else None
 
-    server = serving(ScriptedServer({"rcpt": refuse}, delay=0.01))
+    server = serving(ScriptedServer({"rcpt": refuse},
+                                    delay=size(0.005, 0.02)))
     invite_many(1001 if poisoned else 999)
     queued = [row["message_id"] for row in sorted(
         unfinished(), key=lambda row: (row["due_at"], row["message_id"]))]
