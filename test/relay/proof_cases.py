@@ -268,6 +268,49 @@ def relay_rate(port, count, *arguments):
     return count / (time.monotonic() - started)
 
 
+def waits_of(count, gap, *before):
+    """Seconds from each commit, a gap apart, to the server's final dot."""
+    arrived = []
+    server = serving(ScriptedServer(
+        {"dot": lambda _: arrived.append(time.monotonic())}))
+    Relay.plain(server, "--poll-interval", "5").backend()
+    writer = subprocess.Popen(["psql", "-XAtq"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True)
+
+    def ask(statement):
+        writer.stdin.write(statement + ";\n\\echo done\n")
+        writer.stdin.flush()
+        while writer.stdout.readline() != "done\n":
+            pass
+        return time.monotonic()
+
+    waits = []
+    for statement in ("SELECT usermgmt.use_tenant('relay-test')", *before):
+        ask(statement)
+    for number in range(count):
+        time.sleep(gap)
+        committed = ask("SELECT FROM usermgmt.invite_user('r30-' ||"
+                        f" extract(epoch FROM now()) || '-{number}@a.example')")
+        wait_for(lambda n=number: len(arrived) > n)
+        waits.append(arrived[number] - committed)
+    writer.communicate()
+    return sorted(waits)
+
+
+@case("R30: at 10 mails a second each is handed over within 250 ms of its commit")
+def prompt():
+    waits = waits_of(size(20, 500), 0.1)
+    if not FULL:
+        return f"median {waits[10] * 1000:.0f} ms"
+    p99 = waits[len(waits) * 99 // 100]
+    check(p99 <= 0.25, f"p99 {p99 * 1000:.0f} ms")
+    polled = waits_of(12, 0.1, "SET usermgmt.notify = off")
+    check(polled[-1] <= 5.5, f"{polled[-1]:.1f} s without NOTIFY")
+    return (f"median {waits[len(waits) // 2] * 1000:.0f} ms, p99"
+            f" {p99 * 1000:.0f} ms of {len(waits)}; without NOTIFY at most"
+            f" {polled[-1]:.1f} s")
+
+
 @case("P8: the relay beside a bare loop of libcurl")
 def throughput():
     if not FULL:

@@ -1,10 +1,11 @@
 """Rows that cannot be sent, and servers that refuse for hours."""
 import json
+import subprocess
 import time
 
 from fault_cases import once
 from harness import (Relay, case, check, equal, invite, psql, queue, serving,
-                     state)
+                     state, wait_for)
 from smtp_server import ScriptedServer
 
 
@@ -30,6 +31,32 @@ def poisonous_rows():
     equal({state(message) for message in fine + [long_name]}, {"sent"}, "others")
     check(max(len(line) for mail in server.messages
               for line in mail.split(b"\r\n")) <= 998, "a long line")
+
+
+@case("F1: kill -9 in the middle of a claim: nothing is lost, and nothing twice")
+def killed_claiming():
+    server = serving(ScriptedServer())
+    messages = [invite()[1] for _ in range(5)]
+    lock = subprocess.Popen(["psql", "-XAtq"], stdin=subprocess.PIPE, text=True,
+                            stdout=subprocess.DEVNULL)
+    lock.stdin.write("BEGIN; LOCK TABLE usermgmt.outbox;\n")
+    lock.stdin.flush()
+    waiting = ("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type ="
+               " 'Lock' AND application_name = 'usermgmt-relay'"
+               " AND datname = current_database()")
+    try:
+        wait_for(lambda: psql("SELECT count(*) FROM pg_locks WHERE mode ="
+                              " 'AccessExclusiveLock' AND granted AND relation"
+                              " = 'usermgmt.outbox'::regclass") == "1")
+        relay = Relay.plain(server)
+        wait_for(lambda: psql(waiting) == "1")
+        relay.kill()
+    finally:
+        lock.communicate("COMMIT;\n")
+    Relay.plain(server, "--poll-interval", "1")
+    took = wait_for(lambda: {state(message) for message in messages} == {"sent"})
+    equal(len(server.messages), 5, "mails")
+    return f"sent {took:.1f} s later"
 
 
 @case("F22: after hours of 4xx nothing is mailed late: expiry bounds the backlog")

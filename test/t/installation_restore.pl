@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use UsermgmtTest;
@@ -118,6 +119,18 @@ foreach my $name (sort keys %copy)
 }
 diag("R19: $equal of $rows rows equal, in " . keys(%copy) . ' copies');
 
+# How many mails the relay itself sends from there.
+sub relayed
+{
+	my ($in, $database) = @_;
+	my $directory = "$PostgreSQL::Test::Utils::tmp_check/mails_$database";
+	my $log;
+
+	mkdir $directory;
+	IPC::Run::run([ $ENV{RELAY} // 'usermgmt-relay', '--once', '--transport', "dir:$directory", '-d', $in->connstr($database) ], '2>', \$log) or diag $log;
+	return scalar(() = glob "$directory/*.eml");
+}
+
 # The copy is used for the first time.
 sub awakens
 {
@@ -151,7 +164,9 @@ sub awakens
 	is(ask($copy, "SELECT usermgmt.use_tenant('acme') \\g /dev/null
 SELECT status FROM usermgmt.preview_invitation(split_part(usermgmt.invitation_link('$pending'), 'token=', 2))"),
 		'pending', "R19: the $name copy makes its own links");
-	cmp_ok(ask($copy, "SELECT usermgmt.outbox_resume() \\g /dev/null\n$mails"), '>', 0, "R20: the $name copy sends mail once it is told to");
+	is(relayed($in, $database), 0, "R20: nor does the relay itself send a mail of the $name copy");
+	ask($copy, 'SELECT usermgmt.outbox_resume()');
+	cmp_ok(relayed($in, $database), '>', 0, "R20: the $name copy sends mail once it is told to");
 	$copy->quit;
 }
 
