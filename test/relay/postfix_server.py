@@ -104,7 +104,11 @@ class Postfix:
         self.elsewhere = elsewhere
         self.make_directories()
         self.configure(defer)
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def url(self):

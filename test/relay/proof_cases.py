@@ -273,7 +273,8 @@ def waits_of(count, gap, *before):
     arrived = []
     server = serving(ScriptedServer(
         {"dot": lambda _: arrived.append(time.monotonic())}))
-    Relay.plain(server, "--poll-interval", "5").backend()
+    relay = Relay.plain(server, "--poll-interval", "5")
+    relay.backend()
     writer = subprocess.Popen(["psql", "-XAtq"], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True)
 
@@ -294,6 +295,7 @@ def waits_of(count, gap, *before):
         wait_for(lambda n=number: len(arrived) > n)
         waits.append(arrived[number] - committed)
     writer.communicate()
+    relay.kill()
     return sorted(waits)
 
 

@@ -17,7 +17,8 @@ class SmallDisk:
             ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0755",
              "usermgmt-test", path], capture_output=True, text=True, check=False)
         if done.returncode:
-            raise Skip(f"no file system may be mounted: {done.stderr.strip()}")
+            raise Skip("no file system may be mounted: "
+                       + done.stderr.splitlines()[0])
         os.chown(path, UNPRIVILEGED["user"], UNPRIVILEGED["group"])
 
     def fill(self):
