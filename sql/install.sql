@@ -12,11 +12,13 @@ SELECT e.extname, e.extversion, n.nspname AS installed_into, e.extrelocatable
 FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
 WHERE e.extname = 'usermgmt';
 
--- What belongs to it, counted.
+-- What belongs to it, counted, without the types of tables and arrays, of which 15 counts none.
 SELECT replace(classid::regclass::text, 'pg_', '') COLLATE "C" AS catalog, count(*)
 FROM pg_depend
 WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass
 	AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'usermgmt')
+	AND (classid <> 'pg_type'::regclass OR objid IN (SELECT t.oid FROM pg_type AS t LEFT JOIN pg_class AS c ON c.oid = t.typrelid
+		WHERE t.typelem = 0 AND (c.relkind IS NULL OR c.relkind = 'c')))
 GROUP BY 1 ORDER BY 1;
 
 SELECT relname AS table, e.oid IS NOT NULL AS configured_for_dump
@@ -67,7 +69,7 @@ ORDER BY 1;
 
 SELECT replace(conrelid::regclass::text, 'usermgmt.', '') COLLATE "C" AS table, conname AS constraint, pg_get_constraintdef(oid) AS definition
 FROM pg_constraint
-WHERE connamespace = 'usermgmt'::regnamespace
+WHERE connamespace = 'usermgmt'::regnamespace AND contype <> 'n' -- in the catalog since 18
 ORDER BY 1, 2;
 
 -- PUBLIC has no privilege on any of them.

@@ -17,6 +17,7 @@
 
 #include "attach/attach.h"
 #include "core/address.h"
+#include "core/compat.h"
 
 #define PROVIDER_MAX 100
 
@@ -269,7 +270,7 @@ target_open(Oid table, LOCKMODE mode)
 {
 	Relation relation;
 
-	if (!pg_class_ownercheck(table, GetOuterUserId()))
+	if (!object_ownercheck(RelationRelationId, table, GetOuterUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER,
 					   get_relkind_objtype(get_rel_relkind(table)),
 					   get_rel_name(table));

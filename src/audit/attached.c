@@ -19,6 +19,7 @@
 #include "utils/syscache.h"
 
 #include "audit/attached.h"
+#include "core/compat.h"
 
 static const char *const function_names[TRIGGER_COUNT] = {
 	[TRIGGER_COLUMNS] = "attached_columns",
@@ -139,7 +140,7 @@ attached_name(Oid table)
 List *
 attached_key(Relation relation)
 {
-	Oid index = RelationGetPrimaryKeyIndex(relation);
+	Oid index = RelationGetPrimaryKeyIndex(relation, false);
 	List *columns = NIL;
 	HeapTuple tuple;
 	Form_pg_index key;

@@ -12,6 +12,8 @@
 #include "nodes/bitmapset.h"
 #include "utils/rel.h"
 
+#include "core/compat.h"
+
 typedef struct Attached
 {
 	Oid table;			  /* the one attached; not that of a partition */
@@ -54,6 +56,6 @@ extern char *attached_name(Oid table);
 extern List *attached_key(Relation relation);
 
 /* Raises 55000: the relation has our triggers, but not what they go by. */
-extern void refuse_incomplete(Relation relation) pg_attribute_noreturn();
+pg_noreturn extern void refuse_incomplete(Relation relation);
 
 #endif

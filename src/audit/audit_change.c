@@ -276,8 +276,8 @@ rewind_rows(Tuplestorestate *rows)
 {
 	if (rows == NULL)
 		return;
-	tuplestore_select_read_pointer(rows,
-								   tuplestore_alloc_read_pointer(rows, 0));
+	tuplestore_select_read_pointer(
+		rows, tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND));
 	tuplestore_rescan(rows);
 }
 

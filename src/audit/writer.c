@@ -19,6 +19,7 @@
 #include "utils/rel.h"
 
 #include "audit/writer.h"
+#include "core/compat.h"
 #include "core/spi_query.h"
 
 #define MOST_BYTES 262144 /* kept before they are stored */
@@ -93,8 +94,8 @@ store(TrailWriter *writer)
 	for (int i = 0; i < writer->row_count; i++)
 	{
 		list_free(ExecInsertIndexTuples(writer->target, writer->slots[i],
-										writer->estate, false, false, NULL,
-										NIL));
+										writer->estate, false, false, NULL, NIL,
+										false));
 		ExecClearTuple(writer->slots[i]);
 	}
 	ResetPerTupleExprContext(writer->estate);

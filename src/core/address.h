@@ -7,6 +7,8 @@
 #include "fmgr.h"
 #include "utils/jsonb.h"
 
+#include "core/compat.h"
+
 #define ADDRESS_MAX 254 /* RFC 5321, 4.5.3.1.3, without the angle brackets */
 
 typedef struct Address
@@ -50,6 +52,6 @@ extern char *domain_require(const char *text, const char *argument);
 extern char *slug_require(const char *text, const char *argument);
 
 /* Raises 22023: argument must not be null. */
-extern void refuse_null(const char *argument) pg_attribute_noreturn();
+pg_noreturn extern void refuse_null(const char *argument);
 
 #endif

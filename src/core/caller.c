@@ -19,6 +19,7 @@
 #include "utils/syscache.h"
 
 #include "core/actor.h"
+#include "core/compat.h"
 #include "core/errors.h"
 
 bool
@@ -31,8 +32,8 @@ caller_is_operator(void)
 		ObjectIdGetDatum(get_namespace_oid("usermgmt", false)));
 
 	return OidIsValid(marker) && !InSecurityRestrictedOperation() &&
-		   pg_proc_aclcheck(marker, GetOuterUserId(), ACL_EXECUTE) ==
-			   ACLCHECK_OK;
+		   object_aclcheck(ProcedureRelationId, marker, GetOuterUserId(),
+						   ACL_EXECUTE) == ACLCHECK_OK;
 }
 
 bool

@@ -4,6 +4,8 @@
 #ifndef USERMGMT_ERRORS_H
 #define USERMGMT_ERRORS_H
 
+#include "core/compat.h"
+
 /* clang-format off */
 #define UM_STATE(a, b, c) MAKE_SQLSTATE('U', 'M', a, b, c)
 
@@ -34,6 +36,6 @@
 
 /* Raises 40001: a concurrent change of this came between, or a log-in; the
  * transaction may be tried again. Keeps the statement out of the log. */
-extern void refuse_concurrent(const char *what) pg_attribute_noreturn();
+pg_noreturn extern void refuse_concurrent(const char *what);
 
 #endif

@@ -28,6 +28,7 @@
 #include "utils/snapmgr.h"
 
 #include "audit/audit.h"
+#include "core/compat.h"
 #include "core/installation.h"
 #include "core/spi_query.h"
 #include "core/uuid.h"
@@ -202,8 +203,8 @@ set_triggers(char fires_when)
 		Relation relation = table_open(table, ShareRowExclusiveLock);
 
 		CheckTableNotInUse(relation, "arm the triggers of");
-		EnableDisableTrigger(relation, NULL, fires_when, false,
-							 ShareRowExclusiveLock);
+		EnableDisableTrigger(relation, NULL, InvalidOid, fires_when, false,
+							 false, ShareRowExclusiveLock);
 		table_close(relation, NoLock);
 	}
 	CommandCounterIncrement();

@@ -4,6 +4,8 @@
 #ifndef USERMGMT_ROLE_H
 #define USERMGMT_ROLE_H
 
+#include "core/compat.h"
+
 typedef enum MemberRole
 {
 	ROLE_NONE = 0,
@@ -21,6 +23,6 @@ extern MemberRole role_require(const char *name);
 extern const char *role_name(MemberRole role);
 
 /* Raises 42501: the caller's role is below least. */
-extern void refuse_role(MemberRole least) pg_attribute_noreturn();
+pg_noreturn extern void refuse_role(MemberRole least);
 
 #endif

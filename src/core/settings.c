@@ -352,8 +352,9 @@ settings_define(void)
 		"usermgmt.key_file", "File of the keys that sign link tokens.",
 		"One key of 64 hexadecimal digits a line; the first one signs. "
 		"Empty uses the table signing_key.",
-		&key_file, "", PGC_SUSET, GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL, NULL,
-		NULL, NULL);
+		&key_file, "", PGC_SUSET,
+		GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE, NULL, NULL,
+		NULL);
 	DefineCustomBoolVariable(
 		"usermgmt.notify_events",
 		"Whether to NOTIFY usermgmt_event with the id of every audit event.",

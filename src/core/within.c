@@ -6,13 +6,14 @@
 
 #include "storage/proc.h"
 
+#include "core/compat.h"
 #include "core/within.h"
 
 void
 within_begin(Within *within)
 {
 	within->subtransaction = GetCurrentSubTransactionId();
-	within->transaction = MyProc->lxid;
+	within->transaction = MY_TRANSACTION;
 }
 
 void
@@ -26,5 +27,5 @@ within_holds(const Within *within)
 {
 	return within->subtransaction != InvalidSubTransactionId &&
 		   within->subtransaction == GetCurrentSubTransactionId() &&
-		   within->transaction == MyProc->lxid;
+		   within->transaction == MY_TRANSACTION;
 }

@@ -22,6 +22,7 @@
 #include "utils/xid8.h"
 
 #include "audit/audit.h"
+#include "core/compat.h"
 #include "core/notes.h"
 #include "core/transition.h"
 #include "core/uuid.h"
@@ -263,7 +264,7 @@ write_all(void)
 {
 	FullTransactionId transaction = GetTopFullTransactionId();
 	SpiArg mine = ARG(XID8OID, FullTransactionIdGetDatum(transaction));
-	bool again = written_in == MyProc->lxid;
+	bool again = written_in == MY_TRANSACTION;
 
 	if (!again)
 		moment = GetCurrentTimestamp();
@@ -278,7 +279,7 @@ write_all(void)
 		again ? mine : ARG_NULL(XID8OID), mine);
 	within_end(&writing);
 	moment = row_time(spi_row(0), "at");
-	written_in = MyProc->lxid;
+	written_in = MY_TRANSACTION;
 	if (notes_first_own(&notes) == 0)
 		notes_forget(&notes, 0);
 	else

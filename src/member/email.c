@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "core/attempt.h"
+#include "core/compat.h"
 #include "core/errors.h"
 #include "core/installation.h"
 #include "core/secret.h"
@@ -186,7 +187,7 @@ wish_of(const LinkToken *token, const pg_uuid_t *user_id)
 	return change;
 }
 
-static void refuse_taken(void) pg_attribute_noreturn();
+pg_noreturn static void refuse_taken(void);
 
 static void
 refuse_taken(void)

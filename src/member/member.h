@@ -5,6 +5,7 @@
 #define USERMGMT_MEMBER_H
 
 #include "core/actor.h"
+#include "core/compat.h"
 #include "core/spi_query.h"
 
 /* Adds a member, who takes the seat of an accepted invitation; false when the
@@ -18,10 +19,10 @@ extern bool membership_found(const pg_uuid_t *tenant_id,
 							 const pg_uuid_t *user_id, bool proven);
 
 /* Raises UM032: the person is a member already. */
-extern void refuse_member(void) pg_attribute_noreturn();
+pg_noreturn extern void refuse_member(void);
 
 /* Raises UM030: the tenant must keep an owner. */
-extern void refuse_last_owner(void) pg_attribute_noreturn();
+pg_noreturn extern void refuse_last_owner(void);
 
 /* Whether the person has a membership of any status in the tenant. */
 extern bool membership_exists(const pg_uuid_t *tenant_id,

@@ -4,6 +4,7 @@
 #ifndef USERMGMT_TARGET_H
 #define USERMGMT_TARGET_H
 
+#include "core/compat.h"
 #include "member/member.h"
 #include "tenant/tenant.h"
 
@@ -42,6 +43,6 @@ extern void member_count_init(void);
 extern Datum member_show(FunctionCallInfo fcinfo, const Target *target);
 
 /* Raises UM037. */
-extern void member_refuse_inactive(void) pg_attribute_noreturn();
+pg_noreturn extern void member_refuse_inactive(void);
 
 #endif

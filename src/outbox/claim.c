@@ -16,6 +16,7 @@
 #include "utils/json.h"
 
 #include "core/address.h"
+#include "core/compat.h"
 #include "core/installation.h"
 #include "core/slots.h"
 #include "core/uuid.h"
@@ -76,7 +77,7 @@ hold(void)
 	while (holder == 0)
 		randombytes_buf(&holder, sizeof(holder));
 	alive = slot_tag(SLOT_RELAY_ALIVE, holder, true);
-	if (!LockHeldByMe(&alive, ExclusiveLock))
+	if (!LockHeldByMe(&alive, ExclusiveLock, false))
 		(void) LockAcquire(&alive, ExclusiveLock, true, false);
 	return holder;
 }
@@ -86,7 +87,7 @@ claim_is_held(void)
 {
 	LOCKTAG alive = slot_tag(SLOT_RELAY_ALIVE, holder, true);
 
-	return holder != 0 && LockHeldByMe(&alive, ExclusiveLock);
+	return holder != 0 && LockHeldByMe(&alive, ExclusiveLock, false);
 }
 
 int64
@@ -99,7 +100,7 @@ static void
 set_idle(bool idle)
 {
 	LOCKTAG tag = slot_tag(SLOT_RELAY_IDLE, 0, true);
-	bool held = LockHeldByMe(&tag, ShareLock);
+	bool held = LockHeldByMe(&tag, ShareLock, false);
 
 	if (idle && !held)
 		(void) LockAcquire(&tag, ShareLock, true, true);
@@ -286,7 +287,7 @@ outbox_next_due(PG_FUNCTION_ARGS)
 		due = row_time(spi_row(0), "due_at");
 	none = none || is_paused();
 	SPI_finish();
-	if (!LockHeldByMe(&idle, ShareLock))
+	if (!LockHeldByMe(&idle, ShareLock, false))
 		PG_RETURN_TIMESTAMPTZ(GetCurrentTimestamp()); /* look again at once */
 	if (none)
 		PG_RETURN_NULL();

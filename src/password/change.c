@@ -11,6 +11,7 @@
 #include "account/account.h"
 #include "audit/audit.h"
 #include "core/actor.h"
+#include "core/compat.h"
 #include "core/errors.h"
 #include "core/installation.h"
 #include "core/secret.h"
@@ -27,7 +28,7 @@ SPI_QUERY(preview_reset,
 		  " WHERE r.reset_id = $1 AND r.tenant_id = $2 AND r.generation = $3",
 		  UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID);
 
-static void refuse_busy(int seconds) pg_attribute_noreturn();
+pg_noreturn static void refuse_busy(int seconds);
 
 static void
 refuse_busy(int seconds)

@@ -4,6 +4,7 @@
 #ifndef USERMGMT_JOINER_H
 #define USERMGMT_JOINER_H
 
+#include "core/compat.h"
 #include "password/password.h"
 #include "session/session.h"
 
@@ -42,6 +43,6 @@ typedef enum JoinerResult
 extern JoinerResult joiner_settle(Joiner *joiner, const char *name);
 
 /* Raises 40001: somebody was quicker. */
-extern void joiner_refuse_taken(void) pg_attribute_noreturn();
+pg_noreturn extern void joiner_refuse_taken(void);
 
 #endif

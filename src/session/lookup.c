@@ -21,6 +21,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "core/compat.h"
 #include "session/session.h"
 #include "session/standby.h"
 
@@ -146,12 +147,12 @@ session_read(const pg_uuid_t *session_id, const pg_uuid_t *tenant_id,
 	Relation sessions = table_open(
 		get_relname_relid("session", get_namespace_oid("usermgmt", false)),
 		AccessShareLock);
-	Relation key =
-		index_open(RelationGetPrimaryKeyIndex(sessions), AccessShareLock);
+	Relation key = index_open(RelationGetPrimaryKeyIndex(sessions, false),
+							  AccessShareLock);
 	TupleTableSlot *slot = table_slot_create(sessions, NULL);
 	Snapshot snapshot = RegisterSnapshot(
 		IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot());
-	IndexScanDesc scan = index_beginscan(sessions, key, snapshot, 2, 0);
+	IndexScanDesc scan = index_beginscan(sessions, key, snapshot, NULL, 2, 0);
 	ScanKeyData keys[2];
 	bool found;
 

@@ -12,11 +12,11 @@
 
 #include "sodium.h"
 
-#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
 
+#include "core/compat.h"
 #include "core/installation.h"
 #include "session/session.h"
 
@@ -36,7 +36,7 @@ static bool defining; /* values from before are checked anew */
 static LocalTransactionId
 this_transaction(void)
 {
-	return MyProc != NULL ? MyProc->lxid : InvalidLocalTransactionId;
+	return MyProc != NULL ? MY_TRANSACTION : InvalidLocalTransactionId;
 }
 
 static bool
@@ -76,12 +76,10 @@ show_token(void)
 static bool
 placeholder_is_of_this_transaction(void)
 {
-	struct config_generic **variables = get_guc_variables();
+	struct config_generic *variable =
+		find_option(SETTING_NAME, false, true, DEBUG1);
 
-	for (int i = 0; i < GetNumConfigOptions(); i++)
-		if (strcmp(variables[i]->name, SETTING_NAME) == 0)
-			return variables[i]->stack != NULL;
-	return false;
+	return variable != NULL && variable->stack != NULL;
 }
 
 void

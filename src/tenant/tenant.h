@@ -8,6 +8,7 @@
 #include "utils/uuid.h"
 
 #include "core/address.h"
+#include "core/compat.h"
 
 typedef struct Tenant
 {
@@ -49,7 +50,7 @@ extern bool tenant_count_owner(const pg_uuid_t *tenant_id, int32 more);
 extern void tenant_require_domain(const Tenant *tenant, const Address *address);
 
 /* Raises 23505: another tenant has the slug. */
-extern void refuse_slug(void) pg_attribute_noreturn();
+pg_noreturn extern void refuse_slug(void);
 
 extern void tenant_init(void);
 

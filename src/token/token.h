@@ -15,6 +15,8 @@
 #include "fmgr.h"
 #include "utils/uuid.h"
 
+#include "core/compat.h"
+
 #define TOKEN_HASH_SIZE 32
 
 typedef enum LinkPurpose
@@ -45,7 +47,7 @@ extern LinkToken link_token_parse(text *token, LinkPurpose purpose,
 								  LinkPurpose other);
 
 /* Raises UM010. */
-extern void refuse_token(void) pg_attribute_noreturn();
+pg_noreturn extern void refuse_token(void);
 
 typedef struct SessionToken
 {

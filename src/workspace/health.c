@@ -23,6 +23,7 @@
 #include "utils/varlena.h"
 
 #include "core/address.h"
+#include "core/compat.h"
 #include "core/errors.h"
 #include "core/settings.h"
 #include "tenant/tenant.h"
@@ -126,8 +127,8 @@ static Oid
 find_function(const char *name)
 {
 	Oid arguments[] = {UUIDOID};
-	Oid function =
-		LookupFuncName(stringToQualifiedNameList(name), 1, arguments, false);
+	Oid function = LookupFuncName(stringToQualifiedNameList(name, NULL), 1,
+								  arguments, false);
 	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	bool fits = false;
 

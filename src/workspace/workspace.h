@@ -5,6 +5,7 @@
 #define USERMGMT_WORKSPACE_H
 
 #include "core/actor.h"
+#include "core/compat.h"
 #include "core/spi_query.h"
 
 typedef enum WorkspaceRole
@@ -52,10 +53,10 @@ extern bool workspace_exists(const pg_uuid_t *tenant_id,
 							 const pg_uuid_t *workspace_id);
 
 /* Raises UM002: there is no such workspace in this tenant. */
-extern void refuse_workspace(void) pg_attribute_noreturn();
+pg_noreturn extern void refuse_workspace(void);
 
 /* Raises UM036: the workspace is archived. */
-extern void refuse_archived(void) pg_attribute_noreturn();
+pg_noreturn extern void refuse_archived(void);
 
 extern void workspace_init(void);
 

@@ -2,12 +2,16 @@
 # A throw-away cluster: a socket in a directory that only its account (and
 # root) can enter, so trust is safe; the extension comes from the stage.
 
-# server_settings: lines that let a server find the staged extension.
-# extension_destdir is a Debian patch; it covers $libdir/usermgmt too,
-# dynamic_library_path covers LOAD and shared_preload_libraries.
+# server_settings: lines that let a server find the staged extension. Up to 17
+# by a patch of Debian, which covers $libdir/usermgmt too; dynamic_library_path
+# covers LOAD and shared_preload_libraries.
 server_settings()
 {
-	printf "extension_destdir = '%s'\n" "$stage"
+	if [ "$major" -ge 18 ]; then
+		printf "extension_control_path = '%s:\$system'\n" "$stage$("$pg_config" --sharedir)"
+	else
+		printf "extension_destdir = '%s'\n" "$stage"
+	fi
 	printf "dynamic_library_path = '%s:\$libdir'\n" "$stage$("$pg_config" --pkglibdir)"
 }
 
