@@ -26,7 +26,7 @@ CREATE TRIGGER "A_hand_over" AFTER DELETE ON usermgmt.membership
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.membership_hand_over();
 
 CREATE FUNCTION usermgmt.activity_move_last_seen(tenant_id uuid, user_id uuid, at timestamptz) RETURNS void
-	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.activity_move_last_seen(uuid, uuid, timestamptz) IS 'Internal: record_activity() and the triggers of attached tables have it write when a member was last seen.';
 

@@ -30,8 +30,8 @@ relative_time(PG_FUNCTION_ARGS)
 	int64 seconds;
 
 	if (TIMESTAMP_NOT_FINITE(at))
-		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-						errmsg("cannot subtract infinite timestamps")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the time must not be infinite")));
 	seconds = (GetCurrentStatementStartTimestamp() - at) / USECS_PER_SEC;
 	for (int i = 0; i < lengthof(units); i++)
 	{

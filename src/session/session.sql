@@ -68,7 +68,7 @@ CREATE TYPE usermgmt.session_start AS (
 COMMENT ON TYPE usermgmt.session_start IS 'The outcome of a sign-in (ok, invalid_credentials, try_later, busy, choose_tenant, deactivated), and with ok the session''s token, which is shown only once.';
 
 CREATE FUNCTION usermgmt.session_move_last_use(session_id uuid, tenant_id uuid, at timestamptz) RETURNS void
-	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.session_move_last_use(uuid, uuid, timestamptz) IS 'Internal: use_session() and the setting session_token have it write when a session was last used.';
 

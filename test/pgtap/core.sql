@@ -328,6 +328,15 @@ SELECT set_eq(
 			('events_since', 'max_events', 'negative'), ('events_since', 'max_events', 'largest')) AS harmless$$,
 	'of odd values only an empty optional text, a strange user agent or outside id, a strong password and a feed''s bounds are accepted');
 
+SELECT is_empty(
+	$$SELECT p.proname, outcome FROM pg_temp.extension_function AS p,
+			LATERAL pg_temp.try(format('SELECT usermgmt.%I(%s)', p.proname, (SELECT string_agg(format('NULL::%s', t::regtype), ', ') FROM unnest(p.proargtypes) AS t))) AS outcome
+		WHERE p.prorettype <> 'trigger'::regtype AND p.proname <> 'disarm' AND outcome !~ '^(ok|22023|42501|55000|UM...)$'$$,
+	'R21 every function takes NULL everywhere, those that help and that are internal too');
+SELECT is_empty($$SELECT t, pg_temp.try(format('SELECT usermgmt.relative_time(%L)', t)) FROM unnest(ARRAY['infinity', '-infinity']) AS t
+		WHERE pg_temp.try(format('SELECT usermgmt.relative_time(%L)', t)) <> '22023'$$,
+	'R21 an infinite time is a bad argument');
+
 DO $$ BEGIN UPDATE usermgmt.membership SET role = 'member' WHERE user_id = pg_temp.id_of('bob@acme.test'); END $$;
 SELECT results_eq($$SELECT reason, actor_user_id FROM usermgmt.audit_event WHERE action = 'user.role_changed'
 		AND object_id = pg_temp.id_of('bob@acme.test')::text ORDER BY event_id DESC LIMIT 1$$,
