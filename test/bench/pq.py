@@ -8,7 +8,8 @@ import time
 libpq = ctypes.CDLL("libpq.so.5")
 for name, result in (("PQconnectdb", ctypes.c_void_p), ("PQexec", ctypes.c_void_p),
                      ("PQprepare", ctypes.c_void_p), ("PQexecPrepared", ctypes.c_void_p),
-                     ("PQgetvalue", ctypes.c_char_p), ("PQerrorMessage", ctypes.c_char_p)):
+                     ("PQgetvalue", ctypes.c_char_p), ("PQerrorMessage", ctypes.c_char_p),
+                     ("PQresultErrorField", ctypes.c_char_p)):
     getattr(libpq, name).restype = result
 for name in ("PQstatus", "PQbackendPID", "PQfinish", "PQerrorMessage"):
     getattr(libpq, name).argtypes = [ctypes.c_void_p]
@@ -16,6 +17,7 @@ for name in ("PQresultStatus", "PQntuples", "PQnfields", "PQclear"):
     getattr(libpq, name).argtypes = [ctypes.c_void_p]
 for name in ("PQgetvalue", "PQgetisnull"):
     getattr(libpq, name).argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
+libpq.PQresultErrorField.argtypes = [ctypes.c_void_p, ctypes.c_int]
 libpq.PQexec.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
 libpq.PQprepare.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p,
                             ctypes.c_int, ctypes.c_void_p]
@@ -23,6 +25,14 @@ libpq.PQexecPrepared.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int,
                                  ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p,
                                  ctypes.c_int]
 COMMAND_OK, TUPLES_OK = 1, 2
+
+
+class SqlError(RuntimeError):
+    """A statement failed; state is its SQLSTATE, empty if the connection did."""
+
+    def __init__(self, message, state):
+        super().__init__(message)
+        self.state = state
 
 
 class Connection:
@@ -49,10 +59,11 @@ class Connection:
 
     def _take(self, result):
         if libpq.PQresultStatus(result) not in (COMMAND_OK, TUPLES_OK):
+            state = (libpq.PQresultErrorField(result, ord("C")) or b"").decode(errors="replace")
             libpq.PQclear(result)
-            raise RuntimeError(libpq.PQerrorMessage(self.handle).decode())
+            raise SqlError(libpq.PQerrorMessage(self.handle).decode(errors="replace"), state)
         rows = [[None if libpq.PQgetisnull(result, row, column)
-                 else libpq.PQgetvalue(result, row, column).decode()
+                 else libpq.PQgetvalue(result, row, column).decode(errors="replace")
                  for column in range(libpq.PQnfields(result))]
                 for row in range(libpq.PQntuples(result))]
         libpq.PQclear(result)

@@ -22,6 +22,7 @@ test_suites()
 	[ -z "$pgtap" ] || suite pgtap run_pgtap
 	[ -z "$perl" ] || suite perl run_perl
 	[ -z "$relay_tests" ] || suite relay run_relay
+	[ -z "$fuzz" ] || suite fuzz run_fuzz
 	find_crashes
 
 	[ $((passed + failed)) -gt 0 ] || failed=1
@@ -29,20 +30,22 @@ test_suites()
 	[ "$failed" -eq 0 ]
 }
 
-# soak: random use and crashes for long, and the relay's proofs in full size; each
-# prints its figures.
+# soak: odd arguments, random use and crashes for long, and the relay's proofs in
+# full size; each prints its figures.
 soak()
 {
 	passed=0
 	failed=0
 	room=relay
 	suite_limit=3600
-	export FILE_LIMIT=3500 RELAY_SOAK=1 USERMGMT_SOAK=1
+	export FILE_LIMIT=3500 RELAY_SOAK=1 USERMGMT_SOAK=1 FUZZ_CALLS=1000000 FUZZ_SECONDS=3000
 	need_packages test
 	make_work
 	build strict
 	start_cluster off
 	prepare_environment
+	fuzz=$(existing 'test/fuzz/*_fuzz.py')
+	suite fuzz run_fuzz
 	perl='test/t/core_soak.pl test/t/core_soak_crash.pl test/t/outbox_notify_full.pl'
 	suite perl run_perl
 	relay_tests=test/relay/relay_test.py
@@ -71,8 +74,12 @@ choose_files()
 	case $room in
 		'' | relay) relay_tests=$(existing "test/relay/*_test.py") ;;
 	esac
-	[ -n "$regress$isolation$pgtap$perl$relay_tests" ] ||
-		die "no test is named ${room:-anything}; a room is a name in sql/, test/pgtap, test/specs or test/t, or relay"
+	fuzz=
+	case $room in
+		'' | fuzz) fuzz=$(existing 'test/fuzz/*_fuzz.py') ;;
+	esac
+	[ -n "$regress$isolation$pgtap$perl$relay_tests$fuzz" ] ||
+		die "no test is named ${room:-anything}; a room is a name in sql/, test/pgtap, test/specs or test/t, or relay, or fuzz"
 }
 
 # existing PATTERN…: the files that match, one a line.
@@ -102,7 +109,7 @@ prepare_environment()
 	pgxs=${makefiles%/*}
 	tree=$work/tree
 	server_settings >"$work/temp_config"
-	for directory in home tmp regress isolation perl relay; do
+	for directory in home tmp regress isolation perl relay fuzz; do
 		account_directory "$work/$directory"
 	done
 	mkdir "$work/root"
@@ -231,6 +238,13 @@ run_perl()
 	# shellcheck disable=SC2086
 	tap perl 2 perl $perl
 	[ "$suite_failed" -eq 0 ] || keep_results "$work"/perl/tmp_check/log/* || :
+}
+
+# run_fuzz: a short run with a seed of its own each time, which it prints.
+run_fuzz()
+{
+	# shellcheck disable=SC2086
+	tap fuzz 1 python $fuzz
 }
 
 # run_relay: each file in a database of its own, four at a time; those that

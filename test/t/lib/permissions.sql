@@ -1,10 +1,8 @@
 -- The world of the permission matrix: two tenants, everybody who could call, a
 -- plausible call of every function, and what tries them. Each cell is undone.
 
-CREATE ROLE application LOGIN;
-CREATE ROLE operator LOGIN;
-CREATE ROLE relay LOGIN;
-CREATE ROLE auditor LOGIN;
+SELECT format('CREATE ROLE %I LOGIN', r) FROM unnest(ARRAY['application', 'operator', 'relay', 'auditor']) AS r
+	WHERE to_regrole(r) IS NULL \gexec
 DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO operator', current_database()); END $$;
 SELECT usermgmt.grant_access(r, r) FROM unnest(ARRAY['application', 'operator', 'relay', 'auditor']) AS r;
 
