@@ -20,6 +20,7 @@
 #include "commands/extension.h"
 #include "commands/tablecmds.h"
 #include "commands/trigger.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
@@ -220,6 +221,13 @@ arm(Standing found)
 		ARG(OIDOID, ObjectIdGetDatum(get_extension_oid("usermgmt", false)));
 	SpiArg now = ARG_TIME(GetCurrentTimestamp());
 
+	/* One mail with bytes that are no text would hold up all others. */
+	if (GetDatabaseEncoding() == PG_SQL_ASCII)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("usermgmt does not work in a database of the encoding "
+						"SQL_ASCII"),
+				 errhint("Create the database with ENCODING 'UTF8'.")));
 	set_triggers(TRIGGER_FIRES_ON_ORIGIN);
 	if (found == NOT_ACTIVATED)
 	{

@@ -69,6 +69,11 @@ SQL
 	$verdict{$database} = { map { /^(\d+) (.*)$/ } @got };
 	is(keys %{ $verdict{$database} }, 200, "every pair has a verdict, $database");
 }
+# Where bytes have no meaning, one name that is no text would hold up all mail.
+$node->safe_psql('postgres', "CREATE DATABASE meaningless TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'");
+my ($code, $out, $err) = $node->psql('meaningless', q(CREATE EXTENSION usermgmt; SELECT usermgmt.create_tenant('acme', E'Acm\xff', 'o@acme.example')), extra_params => [ '-v', 'VERBOSITY=sqlstate' ]);
+like($err, qr/0A000/, 'R21: a database of the encoding SQL_ASCII is refused');
+
 my $turkish = $node->safe_psql('icu_tr', q{SELECT upper('i') <> 'I' AND lower('I') <> 'i'});
 is($turkish, 't', 'the Turkish one has an I of its own');
 
