@@ -154,7 +154,8 @@ row_datum(SpiRow row, const char *column, bool *isnull)
 }
 
 /*
- * The value of a column that is never NULL.
+ * The value of a column that is never NULL; in a BEFORE trigger it may be, and
+ * what the constraint would say is said here.
  */
 Datum
 row_value(SpiRow row, const char *column)
@@ -163,7 +164,8 @@ row_value(SpiRow row, const char *column)
 	Datum value = row_datum(row, column, &isnull);
 
 	if (isnull)
-		elog(ERROR, "column \"%s\" is null", column);
+		ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+						errmsg("column \"%s\" must not be null", column)));
 	return value;
 }
 

@@ -291,11 +291,11 @@ class Session(threading.Thread):
         for name, statement in self.script.calls(role, chance.randrange(1, 9)):
             self.left -= 1
             if chance.random() < 0.5:
-                points.append(f"s{self.left}")
+                points.append(f"s{len(points)}")
                 connection.run(f"SAVEPOINT {points[-1]}")
             try:
                 if chance.random() < 0.1:
-                    connection.run(f"DECLARE c{self.left} CURSOR FOR {statement}; FETCH 1 FROM c{self.left}; CLOSE c{self.left}")
+                    connection.run(f"DECLARE c CURSOR FOR {statement}; FETCH 1 FROM c; CLOSE c")
                 else:
                     connection.run(statement)
                 self.tally.note(who, name, statement, "ok")

@@ -333,6 +333,9 @@ SELECT is_empty(
 			LATERAL pg_temp.try(format('SELECT usermgmt.%I(%s)', p.proname, (SELECT string_agg(format('NULL::%s', t::regtype), ', ') FROM unnest(p.proargtypes) AS t))) AS outcome
 		WHERE p.prorettype <> 'trigger'::regtype AND p.proname <> 'disarm' AND outcome !~ '^(ok|22023|42501|55000|UM...)$'$$,
 	'R21 every function takes NULL everywhere, those that help and that are internal too');
+SELECT is_empty($$SELECT t.relation, a.attname, outcome FROM pg_temp.extension_table AS t JOIN pg_attribute AS a ON a.attrelid = t.relation AND a.attnum > 0,
+			LATERAL pg_temp.try(format('UPDATE %s SET %I = NULL', t.relation, a.attname)) AS outcome WHERE outcome LIKE 'XX%'$$,
+	'R21 nor has plain SQL that makes a column NULL an internal error for an answer');
 SELECT is_empty($$SELECT t, pg_temp.try(format('SELECT usermgmt.relative_time(%L)', t)) FROM unnest(ARRAY['infinity', '-infinity']) AS t
 		WHERE pg_temp.try(format('SELECT usermgmt.relative_time(%L)', t)) <> '22023'$$,
 	'R21 an infinite time is a bad argument');
