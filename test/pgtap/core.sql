@@ -68,6 +68,26 @@ SELECT is_empty(
 		WHERE c.relnamespace = 'usermgmt'::regnamespace AND c.relkind IN ('r', 'v') AND t.attnum > 0
 		AND (y.typtype = 'e' OR y.typname IN ('citext', 'timestamp', 'varchar', 'bpchar'))$$,
 	'no column is an enum, a citext or a timestamp without time zone');
+SELECT is_empty(
+	$$SELECT oid::regprocedure FROM pg_temp.extension_function WHERE ARRAY['internal', 'cstring', 'anyelement']::regtype[]::oid[] && (proargtypes::oid[] || prorettype)$$,
+	'R22 no function takes or gives what SQL can not name');
+SELECT set_eq(
+	$$SELECT proname::text, provolatile::text FROM pg_temp.extension_function WHERE provolatile = 'i' OR proparallel = 's'$$,
+	$$SELECT f, 'i' FROM unnest(ARRAY['id', 'id_at', 'public_id']) AS f UNION ALL
+		SELECT f, 's' FROM unnest(ARRAY['delivery_of', 'effective_limit', 'effective_seconds', 'effective_switch', 'mail_time', 'relative_time']) AS f$$,
+	'R9 only what reads neither tables nor who is acting is immutable or parallel safe');
+SELECT set_eq(
+	$$SELECT c.relname::text FROM pg_class AS c WHERE c.relnamespace = 'usermgmt'::regnamespace AND c.relkind = 'r'
+		AND (SELECT count(DISTINCT t.tgtype & 60) FROM pg_trigger AS t WHERE t.tgrelid = c.oid
+			AND t.tgfoid = 'usermgmt.audit_change'::regproc AND t.tgtype & 3 = 0 AND t.tgqual IS NULL) <> 4$$,
+	ARRAY['access_privilege', 'actor_signal', 'audit_erasure', 'audit_event', 'audit_head', 'audit_seal', 'inventory', 'login_throttle', 'member_count', 'membership_history',
+		'outbox', 'outbox_attempt', 'seat_count'],
+	'R16 every table but the trail, mails, counters and what the script wrote is audited by INSERT, UPDATE, DELETE and TRUNCATE');
+SELECT set_eq(
+	$$SELECT c.relname::text FROM pg_class AS c JOIN usermgmt.access_privilege AS p ON p.object_kind = 'relation' AND p.object_name = c.relname
+		WHERE c.relnamespace = 'usermgmt'::regnamespace AND c.relkind = 'v' AND p.access = 'application' AND NOT coalesce('security_barrier=true' = ANY (c.reloptions), false)$$,
+	ARRAY['role_matrix'],
+	'R10 every view that an application reads is a security barrier');
 
 -- Four kinds of access.
 SELECT pg_temp.tenant('acme') IS NULL AS x \gset
