@@ -131,6 +131,7 @@ static bool
 style_fits(const char *value, size_t length)
 {
 	return has_only_colors(value, length) && !holds(value, length, "url") &&
+		   !holds(value, length, "src(") &&
 		   !holds(value, length, "expression") &&
 		   !holds(value, length, "image") && !holds(value, length, "@import") &&
 		   !holds(value, length, "behavior") && !holds(value, length, "/*") &&
