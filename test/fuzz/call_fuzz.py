@@ -49,8 +49,18 @@ SETTINGS = ["TimeZone = 'America/St_Johns'", "DateStyle = 'German, DMY'", "Inter
             "default_transaction_deferrable = on",
             "usermgmt.session_token = 'x'", "max_parallel_workers_per_gather = 0", "lc_messages = 'de_DE'",
             "enable_material = off", "join_collapse_limit = 1", "array_nulls = off", "quote_all_identifiers = on"]
-# What our own transactions bring about: a cancel, a lock that is not waited for.
-CAUSED = {"57014", "55P03", "25P02"}
+# What the fuzzer itself brings about: a cancel, a lock that is not waited for, a
+# trigger that raises.
+CAUSED = {"57014", "55P03", "25P02", "27000", "P0001"}
+# What runs the triggers of somebody else: of an attached table, of the audit sink.
+REENTRANT = ["UPDATE fuzz.reentrant SET owner_id = {identifier}", "UPDATE fuzz.reentrant SET pair = '(2,)', note = repeat('x', 3000)",
+             "INSERT INTO fuzz.reentrant (tenant_id, owner_id) VALUES (probe.id('acme'), {identifier}), (probe.id('acme'), NULL)",
+             "DELETE FROM fuzz.reentrant", "SELECT FROM usermgmt.remove_user(probe.id('acme_bob'), confirm => true)",
+             "SELECT FROM usermgmt.preview_removal({identifier})",
+             "SELECT FROM (SELECT usermgmt.set_audit_sink('fuzz.sink') OFFSET 0) AS s, LATERAL usermgmt.{sunk}"]
+SUNK = ["remove_user(probe.id('acme_bob'), confirm => true)", "change_role(probe.id('acme_bob'), 'admin')",
+        "create_workspace('sunk', 'Sunk')", "invite_user('sunk@acme.example')", "deactivate_user(probe.id('acme_ann'))",
+        "erase_person(probe.id('acme_rex'))", "run_maintenance()", "suspend_tenant('sunk')"]
 # What PostgreSQL says of plain SQL that does not fit a table.
 ORDINARY = "22|23|42|428C9|0A000|2F0|55000|2BP01"
 
@@ -116,7 +126,7 @@ def read_functions(connection):
                       connection.run("""SELECT c.oid::regclass, quote_ident(a.attname) FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
                           WHERE c.relnamespace = 'usermgmt'::regnamespace AND c.relkind = 'r' AND a.attnum > 0"""))
     for role, callable_by in may.items():
-        callable_by += [plain] * 60
+        callable_by += [plain] * 120
     return functions, may
 
 
@@ -141,6 +151,8 @@ class Statement:
 
     def call(self, chance):
         """One statement; mostly refused, for who may not."""
+        if chance.random() < 0.3:
+            return chance.choice(REENTRANT).format(identifier=values.identifier(chance), sunk=chance.choice(SUNK))
         if chance.random() < 0.4:
             return f"SELECT {chance.choice(['*', 'count(*)'])} FROM usermgmt.{chance.choice(self.relations)} AS r LIMIT {chance.choice([1, 100])}"
         if chance.random() < 0.4:
