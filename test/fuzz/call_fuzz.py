@@ -24,6 +24,7 @@ from pq import Connection, SqlError
 import values
 
 BATCH = 40
+HANG = 60  # seconds; a statement is ended then
 # Who calls, on a connection of which role.
 ACTORS = {"no session": "application", "member": "application", "admin": "application",
           "owner": "application", "other owner": "application", "operator": "operator",
@@ -244,7 +245,7 @@ class Session(threading.Thread):
 
     def connection(self, role):
         if role not in self.connections:
-            made = Connection(self.database, user=role, lock_timeout=200, statement_timeout=60000)
+            made = Connection(self.database, user=role, lock_timeout=200, statement_timeout=HANG * 1000)
             if role in ("postgres", "operator"):
                 made.run("SELECT usermgmt.use_tenant(probe.of('acme'))")
             made.run("CREATE TEMPORARY TABLE mine (id integer PRIMARY KEY, tenant_id uuid, owner_id uuid)"
@@ -255,7 +256,10 @@ class Session(threading.Thread):
     def run(self):
         try:
             while self.left > 0 and time.monotonic() < self.until:
+                began = time.monotonic()
                 self.transaction()
+                if time.monotonic() - began > HANG:
+                    self.tally.fault("a transaction took more than a minute, see the server's log")
         except Exception as error:  # pylint: disable=broad-except
             self.tally.fault(f"a connection ended: {error!r}")
         finally:
