@@ -75,7 +75,8 @@ find_message(const Config *config, const Report *report, char *id)
 		recipient = getenv("ORIGINAL_RECIPIENT");
 	if (recipient && report_tag(recipient, id))
 		return true;
-	strcpy(id, *report->tag ? report->tag : report->name);
+	snprintf(id, MESSAGE_ID_SIZE + 1, "%s",
+			 *report->tag ? report->tag : report->name);
 	return *id != '\0';
 }
 

@@ -150,7 +150,8 @@ check_worker(Config *config)
 							  NULL);
 	if (!*config->worker || strlen(config->worker) >= WORKER_SIZE)
 		return wrong_call("--worker has 1 to 127 characters", NULL);
-	strcpy(config->worker_name, config->worker);
+	snprintf(config->worker_name, sizeof(config->worker_name), "%s",
+			 config->worker);
 	return -1;
 }
 

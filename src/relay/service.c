@@ -62,7 +62,7 @@ service_alive(bool connected, const char *pause_reason)
 	if (told_at && now - told_at < ALIVE_MS && strcmp(words, last) == 0)
 		return;
 	told_at = now;
-	strcpy(last, words);
+	snprintf(last, sizeof(last), "%s", words);
 	notify(words);
 }
 
