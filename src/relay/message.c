@@ -20,6 +20,7 @@
 static void
 put_quoted_printable(FILE *out, const char *text)
 {
+	static const char digits[] = "0123456789ABCDEF";
 	int column = 0;
 
 	for (const unsigned char *c = (const unsigned char *) text; *c; c++)
@@ -41,7 +42,13 @@ put_quoted_printable(FILE *out, const char *text)
 			fputs("=\r\n", out);
 			column = 0;
 		}
-		column += fprintf(out, plain ? "%c" : "=%02X", *c);
+		if (!plain)
+		{
+			putc_unlocked('=', out);
+			putc_unlocked(digits[*c >> 4], out);
+		}
+		putc_unlocked(plain ? *c : digits[*c & 15], out);
+		column += plain ? 1 : 3;
 	}
 	fputs("\r\n", out);
 }
