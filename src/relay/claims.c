@@ -19,10 +19,17 @@ claims_drop(Claims *claims)
 static bool
 give_back(Claims *claims, const Message *message, const char *why)
 {
+	DbCall call = queue_failed(message->id, message->fence, NULL, why);
+
 	log_event(LOG_LEVEL_DEBUG, "message=%s to=%s outcome=handed back",
 			  message->id, message->recipient);
-	return queue_failed(claims->db, message->id, message->fence, NULL, why) !=
-		   DB_TROUBLE;
+	return db_ask(claims->db, &call) != DB_TROUBLE;
+}
+
+bool
+claims_left(const Claims *claims)
+{
+	return claims->rows && claims->row < PQntuples(claims->rows);
 }
 
 int
@@ -31,7 +38,7 @@ claims_hand_back(Claims *claims, const char *why)
 	Message message;
 	int count = 0;
 
-	while (claims->rows && claims->row < PQntuples(claims->rows))
+	while (claims_left(claims))
 	{
 		queue_message(claims->rows, claims->row++, &message);
 		if (!give_back(claims, &message, why))
@@ -117,9 +124,7 @@ claims_next(Claims *claims, Message *message)
 {
 	while (claims->db->connection)
 	{
-		bool left = claims->rows && claims->row < PQntuples(claims->rows);
-
-		if (!left && !claim(claims))
+		if (!claims_left(claims) && !claim(claims))
 			return false;
 		queue_message(claims->rows, claims->row++, message);
 		if (!pause_holds(claims->pause, message->sender))

@@ -22,6 +22,9 @@ typedef struct Claims
 	bool drained; /* the last claim found nothing */
 } Claims;
 
+/* There is a claimed message left to begin. */
+bool claims_left(const Claims *claims);
+
 /* The next message to begin; false when there is none now. */
 bool claims_next(Claims *claims, Message *message);
 

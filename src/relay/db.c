@@ -14,6 +14,16 @@
 
 #define ANSWER_MS 20000
 
+/*
+ * Calls that share a transaction hold the rows of one message while they wait
+ * for those of another, as somebody may the other way round. They give in
+ * before the server looks for deadlocks (deadlock_timeout), so that it is never
+ * the other who gets an error.
+ */
+static const Statement impatience = {
+	"impatience", 0,
+	"SELECT pg_catalog.set_config('lock_timeout', '100ms', true)"};
+
 /* Says what went wrong and gives the connection up. */
 static void
 give_up(Db *db, const char *what, const char *why)
@@ -88,18 +98,97 @@ db_run(Db *db, const Statement *statement, const char *const *arguments)
 	return receive(db, statement->name);
 }
 
-DbAnswer
-db_ask(Db *db, const Statement *statement, const char *const *arguments)
+static DbAnswer
+read_answer(const PGresult *result)
 {
-	PGresult *result = db_run(db, statement, arguments);
+	return PQntuples(result) == 1 && *PQgetvalue(result, 0, 0) == 't' ? DB_YES
+																	  : DB_NO;
+}
+
+DbAnswer
+db_ask(Db *db, const DbCall *call)
+{
+	PGresult *result = db_run(db, call->statement, call->arguments);
 	DbAnswer answer;
 
 	if (!result)
 		return DB_TROUBLE;
-	answer = PQntuples(result) == 1 && *PQgetvalue(result, 0, 0) == 't' ? DB_YES
-																		: DB_NO;
+	answer = read_answer(result);
 	PQclear(result);
 	return answer;
+}
+
+/* Sends the calls as one transaction: nothing but the last message ends it. */
+static bool
+send_together(Db *db, const DbCall *calls, int count)
+{
+	PGconn *connection = db->connection;
+	bool sent = PQenterPipelineMode(connection) &&
+				PQsendQueryPrepared(connection, impatience.name, 0, NULL, NULL,
+									NULL, 0);
+
+	for (int i = 0; sent && i < count; i++)
+		sent = PQsendQueryPrepared(connection, calls[i].statement->name,
+								   calls[i].statement->arguments,
+								   calls[i].arguments, NULL, NULL, 0);
+	return sent && PQpipelineSync(connection);
+}
+
+/*
+ * Reads what comes until the transaction has ended; how many statements were
+ * answered, or -1 on trouble. The first is not a call. An answer counts only if
+ * all of them came, and no error with the commit.
+ */
+static int
+receive_together(Db *db, DbCall *calls, int count)
+{
+	int64_t deadline = monotonic_ms() + ANSWER_MS;
+	bool failed = false;
+	int answers = 0;
+
+	while (answered(db->connection, deadline))
+	{
+		PGresult *result = PQgetResult(db->connection);
+		ExecStatusType status = PQresultStatus(result);
+
+		if (status == PGRES_TUPLES_OK)
+		{
+			if (answers > 0 && answers <= count)
+				calls[answers - 1].answer = read_answer(result);
+			answers++;
+		}
+		else if (status == PGRES_FATAL_ERROR && result)
+		{
+			log_event(LOG_LEVEL_DEBUG, "database: together: %s",
+					  PQresultErrorMessage(result));
+			failed = true;
+		}
+		PQclear(result);
+		if (status == PGRES_PIPELINE_SYNC)
+			return failed ? 0 : answers;
+		if (PQstatus(db->connection) != CONNECTION_OK)
+			break;
+	}
+	return -1;
+}
+
+void
+db_ask_all(Db *db, DbCall *calls, int count)
+{
+	int answers = 0;
+
+	if (db->connection && count > 1)
+	{
+		answers = send_together(db, calls, count)
+					  ? receive_together(db, calls, count)
+					  : -1;
+		if (answers < 0 || !PQexitPipelineMode(db->connection))
+			give_up(db, "together", PQerrorMessage(db->connection));
+	}
+	if (db->connection && answers == count + 1)
+		return;
+	for (int i = 0; i < count; i++)
+		calls[i].answer = db_ask(db, &calls[i]);
 }
 
 /* Ends the sending of a command; its result, or NULL on trouble. */
@@ -153,6 +242,17 @@ check_version(Db *db)
 	return false;
 }
 
+static bool
+prepare_statement(Db *db, const Statement *statement)
+{
+	PGresult *result = finish(db, statement->name,
+							  PQsendPrepare(db->connection, statement->name,
+											statement->sql, 0, NULL));
+
+	PQclear(result);
+	return result != NULL;
+}
+
 /* Makes a fresh connection ready. */
 static bool
 prepare(Db *db)
@@ -175,16 +275,9 @@ prepare(Db *db)
 		if (!db_command(db, commands[i]))
 			return false;
 	for (const Statement *one = db->statements; one->name; one++)
-	{
-		PGresult *result =
-			finish(db, one->name,
-				   PQsendPrepare(db->connection, one->name, one->sql, 0, NULL));
-
-		if (!result)
+		if (!prepare_statement(db, one))
 			return false;
-		PQclear(result);
-	}
-	return true;
+	return prepare_statement(db, &impatience);
 }
 
 /* What the server says by the way becomes a line of our log. */
@@ -237,12 +330,12 @@ db_close(Db *db)
 }
 
 DbAnswer
-db_listen(Db *db)
+db_listen(Db *db, bool readable)
 {
 	DbAnswer answer = DB_NO;
 	PGnotify *notification;
 
-	if (!PQconsumeInput(db->connection))
+	if (readable && !PQconsumeInput(db->connection))
 	{
 		give_up(db, "connection lost", PQerrorMessage(db->connection));
 		return DB_TROUBLE;

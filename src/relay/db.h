@@ -4,6 +4,15 @@
 #include <libpq-fe.h>
 #include <stdbool.h>
 
+#define DB_ARGUMENTS 4
+
+typedef enum DbAnswer
+{
+	DB_NO,
+	DB_YES,
+	DB_TROUBLE
+} DbAnswer;
+
 /* A prepared statement; a list of them ends with one that has no name. */
 typedef struct Statement
 {
@@ -11,6 +20,14 @@ typedef struct Statement
 	int arguments;
 	const char *sql;
 } Statement;
+
+/* A statement with its arguments that answers with a boolean. */
+typedef struct DbCall
+{
+	const Statement *statement;
+	const char *arguments[DB_ARGUMENTS];
+	DbAnswer answer;
+} DbCall;
 
 /*
  * The connection to the database.  Every call answers within a fixed time.
@@ -25,13 +42,6 @@ typedef struct Db
 	unsigned long generation; /* counts connections */
 } Db;
 
-typedef enum DbAnswer
-{
-	DB_NO,
-	DB_YES,
-	DB_TROUBLE
-} DbAnswer;
-
 /* Connects, compares versions, listens and prepares; false and a line in the
  * log if it cannot. */
 bool db_connect(Db *db);
@@ -43,14 +53,21 @@ void db_close(Db *db);
 PGresult *db_run(Db *db, const Statement *statement,
 				 const char *const *arguments);
 
-/* Runs one that answers with a boolean. */
-DbAnswer db_ask(Db *db, const Statement *statement,
-				const char *const *arguments);
+/* Runs one call; gives its answer. */
+DbAnswer db_ask(Db *db, const DbCall *call);
+
+/*
+ * Runs several calls and sets their answers: in one transaction, with one round
+ * trip and one commit. Where one of them fails, or would have to wait, each is
+ * run in a transaction of its own, in this order.
+ */
+void db_ask_all(Db *db, DbCall *calls, int count);
 
 /* Runs a command that gives no rows; false on trouble. */
 bool db_command(Db *db, const char *command);
 
-/* Reads what has come in; DB_YES when there was a notification. */
-DbAnswer db_listen(Db *db);
+/* DB_YES when a notification has come in; reads from the socket first if there
+ * is something on it. */
+DbAnswer db_listen(Db *db, bool readable);
 
 #endif

@@ -16,12 +16,26 @@
 
 #include "directory.h"
 
+#define NAME_SIZE 80
+
 typedef struct Directory
 {
 	Transport transport;
 	int fd;
 	const char *path;
+
+	/* the letter that is asking */
+	const Letter *letter;
+	Delivery *delivery;
 } Directory;
+
+/* The name of a letter's file, and the one under which it is written. */
+static void
+put_names(const Letter *letter, char *name, char *temporary, size_t size)
+{
+	snprintf(name, size, "%.60s.eml", letter->id);
+	snprintf(temporary, size, ".%.60s.tmp", letter->id);
+}
 
 /* Writes all bytes to the disk under this name; only the owner may read. */
 static bool
@@ -52,17 +66,13 @@ write_file(int directory, const char *name, const Letter *letter)
 }
 
 static void
-directory_start(Transport *self, const Letter *letter, const Fence *fence,
-				Delivery *delivery)
+directory_start(Transport *self, const Letter *letter, Delivery *delivery)
 {
 	Directory *directory = (Directory *) self;
-	char temporary[80];
-	char name[80];
-	FenceAnswer answer;
+	char temporary[NAME_SIZE];
+	char name[NAME_SIZE];
 
-	snprintf(temporary, sizeof(temporary), ".%.60s.tmp", letter->id);
-	snprintf(name, sizeof(name), "%.60s.eml", letter->id);
-
+	put_names(letter, name, temporary, NAME_SIZE);
 	if (!write_file(directory->fd, temporary, letter))
 	{
 		delivery_set(delivery, OUTCOME_PAUSE, "cannot write to %s: %s",
@@ -70,7 +80,21 @@ directory_start(Transport *self, const Letter *letter, const Fence *fence,
 		unlinkat(directory->fd, temporary, 0);
 		return;
 	}
-	answer = fence->ask(fence->context);
+	directory->letter = letter;
+	directory->delivery = delivery;
+	self->busy = self->asking = true;
+}
+
+static void
+directory_answer(Transport *self, FenceAnswer answer)
+{
+	Directory *directory = (Directory *) self;
+	Delivery *delivery = directory->delivery;
+	char temporary[NAME_SIZE];
+	char name[NAME_SIZE];
+
+	put_names(directory->letter, name, temporary, NAME_SIZE);
+	self->busy = self->asking = false;
 	if (answer != FENCE_GO)
 	{
 		unlinkat(directory->fd, temporary, 0);
@@ -88,7 +112,7 @@ directory_start(Transport *self, const Letter *letter, const Fence *fence,
 		delivery_set(delivery, OUTCOME_SENT, "written to %s", name);
 }
 
-/* Every letter is finished at once, and there is no connection. */
+/* A letter waits for nothing but the answer, and there is no connection. */
 static void
 directory_nothing(Transport *self)
 {
@@ -132,6 +156,10 @@ directory_transport(const Config *config)
 		abort();
 	directory->transport.start = directory_start;
 	directory->transport.proceed = directory_nothing;
+	directory->transport.answer = directory_answer;
+	directory->transport.wait.until = -1;
+	for (int i = 0; i < WAIT_SOCKETS; i++)
+		directory->transport.wait.fds[i].fd = -1;
 	directory->transport.disconnect = directory_nothing;
 	directory->transport.close = directory_close;
 	directory->path = config->directory;

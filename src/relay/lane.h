@@ -2,14 +2,14 @@
 #define RELAY_LANE_H
 
 #include "config.h"
-#include "queue.h"
+#include "message.h"
 #include "transport.h"
 
 typedef enum LaneState
 {
 	LANE_IDLE,
 	LANE_SENDING, /* a letter is under way */
-	LANE_TELLING  /* its outcome is known here and not yet in the database */
+	LANE_ENDED	  /* its outcome is set */
 } LaneState;
 
 /* One connection to the mail server, and the message that is on it. */
@@ -21,7 +21,6 @@ typedef struct Lane
 	bool renew;		   /* a new connection is wanted */
 
 	/* the message */
-	Db *db;
 	unsigned long generation; /* of the database connection that claimed it */
 	char id[40];
 	char fence[24];
@@ -30,23 +29,23 @@ typedef struct Lane
 	char recipient[ADDRESS_SIZE];
 	char sender[ADDRESS_SIZE];
 	Letter letter;
-	Fence fence_asker;
 	Delivery delivery;
 	bool tried; /* the transport had it */
-	bool kept;	/* telling failed before */
 } Lane;
 
-/* Takes a message: the lane is then sending, or telling already. */
-void lane_start(Lane *lane, const Config *config, const Message *message);
+/* Takes a message, claimed by this connection to the database: the lane is then
+ * sending, or has ended already. */
+void lane_start(Lane *lane, const Config *config, const Message *message,
+				unsigned long generation);
 
 /* Goes on with sending; the state says what came of it. */
 void lane_proceed(Lane *lane);
 
-/*
- * Tells the database. DB_TROUBLE: the lane keeps an outcome that matters and
- * stays in LANE_TELLING; otherwise it is idle again.
- */
-DbAnswer lane_tell(Lane *lane);
+/* The message is on the wire but for its last step, and waits for an answer. */
+bool lane_is_asking(const Lane *lane);
+
+/* Gives it that answer. */
+void lane_answer(Lane *lane, FenceAnswer answer);
 
 /* Closes a connection that has been idle too long, or is to be renewed. */
 void lane_rest(Lane *lane, int64_t now);

@@ -98,29 +98,26 @@ queue_message(const PGresult *claimed, int row, Message *message)
 				  .message_id = column(claimed, row, "message_id_header")};
 }
 
-DbAnswer
-queue_sending(Db *db, const char *id, const char *fence)
+DbCall
+queue_sending(const char *id, const char *fence)
 {
-	const char *arguments[] = {id, fence};
-
-	return db_ask(db, &queue_statements[STATEMENT_SENDING], arguments);
+	return (DbCall){.statement = &queue_statements[STATEMENT_SENDING],
+					.arguments = {id, fence}};
 }
 
-DbAnswer
-queue_sent(Db *db, const char *id, const char *fence, const char *reply)
+DbCall
+queue_sent(const char *id, const char *fence, const char *reply)
 {
-	const char *arguments[] = {id, fence, reply};
-
-	return db_ask(db, &queue_statements[STATEMENT_SENT], arguments);
+	return (DbCall){.statement = &queue_statements[STATEMENT_SENT],
+					.arguments = {id, fence, reply}};
 }
 
-DbAnswer
-queue_failed(Db *db, const char *id, const char *fence, const char *permanent,
+DbCall
+queue_failed(const char *id, const char *fence, const char *permanent,
 			 const char *reply)
 {
-	const char *arguments[] = {id, fence, permanent, reply};
-
-	return db_ask(db, &queue_statements[STATEMENT_FAILED], arguments);
+	return (DbCall){.statement = &queue_statements[STATEMENT_FAILED],
+					.arguments = {id, fence, permanent, reply}};
 }
 
 int
@@ -159,7 +156,8 @@ DbAnswer
 queue_bounced(Db *db, const char *message_id, const char *recipient,
 			  const char *status, const char *detail)
 {
-	const char *arguments[] = {message_id, recipient, status, detail};
+	DbCall call = {.statement = &queue_statements[STATEMENT_BOUNCED],
+				   .arguments = {message_id, recipient, status, detail}};
 
-	return db_ask(db, &queue_statements[STATEMENT_BOUNCED], arguments);
+	return db_ask(db, &call);
 }

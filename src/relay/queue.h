@@ -13,19 +13,19 @@ PGresult *queue_claim(Db *db, const char *worker, int max_messages);
 /* Row of a claim; the texts live as long as the result. */
 void queue_message(const PGresult *claimed, int row, Message *message);
 
-/* The last look: DB_NO when the message must not be sent any more. */
-DbAnswer queue_sending(Db *db, const char *id, const char *fence);
+/* The last look: DB_NO when the message must not be sent any more. The texts of
+ * this and the next calls have to live until they are answered. */
+DbCall queue_sending(const char *id, const char *fence);
 
 /* Reports a message as sent; DB_NO when it was no longer this relay's. */
-DbAnswer queue_sent(Db *db, const char *id, const char *fence,
-					const char *reply);
+DbCall queue_sent(const char *id, const char *fence, const char *reply);
 
 /*
  * Reports a failure: permanent is "true", "false", or NULL for a message that
  * was not tried and goes back unharmed.
  */
-DbAnswer queue_failed(Db *db, const char *id, const char *fence,
-					  const char *permanent, const char *reply);
+DbCall queue_failed(const char *id, const char *fence, const char *permanent,
+					const char *reply);
 
 /* Reports a bounce; DB_NO when no such message was sent. */
 DbAnswer queue_bounced(Db *db, const char *message_id, const char *recipient,

@@ -14,6 +14,7 @@
 #include "backoff.h"
 #include "claims.h"
 #include "lane.h"
+#include "ledger.h"
 #include "log.h"
 #include "metrics.h"
 #include "relay.h"
@@ -32,6 +33,7 @@ typedef struct Relay
 	struct pollfd *fds; /* of stop, database and lanes */
 
 	Claims claims;
+	Ledger ledger;
 	Backoff database_trouble;
 	int64_t connect_at;
 	bool failed; /* the database was lost, or could not be reached */
@@ -92,25 +94,16 @@ hand_back(Relay *relay, const char *why)
 	relay->figures.outcomes[OUTCOME_PAUSE] += (unsigned long) count;
 }
 
-/* Tells the database what became of a lane's message; true when it knows. */
-static bool
-tell(Relay *relay, Lane *lane)
-{
-	DbAnswer answer = lane_tell(lane);
-
-	if (answer != DB_TROUBLE)
-		backoff_reset(&relay->database_trouble);
-	return lane->state == LANE_IDLE;
-}
-
-/* What follows from an outcome for the relay, then the database is told. */
+/* What follows from an outcome for the relay; the database is told later. */
 static void
 settle(Relay *relay, Lane *lane)
 {
 	Outcome outcome = lane->delivery.outcome;
 
-	if (lane->state != LANE_TELLING)
+	if (lane->state != LANE_ENDED)
 		return;
+	lane->state = LANE_IDLE;
+	ledger_add(&relay->ledger, lane);
 	figures_count(&relay->figures, outcome);
 	if (outcome == OUTCOME_PAUSE || outcome == OUTCOME_SENDER)
 		pause_begin(&relay->pause,
@@ -119,22 +112,32 @@ settle(Relay *relay, Lane *lane)
 	else if (lane->tried && outcome != OUTCOME_CANCELLED &&
 			 outcome != OUTCOME_ABANDONED)
 		pause_end(&relay->pause, lane->sender);
-	tell(relay, lane);
 	if (outcome == OUTCOME_PAUSE)
 		hand_back(relay, lane->delivery.reply);
 }
 
-/* Reports outcomes that a lost connection had kept back: nothing is claimed
- * before that, or a message would be sent again by another lane. */
+/* Tells the database what it is owed and lets letters go on that wait for its
+ * word; true when nothing is owed any more. */
 static bool
-tell_kept(Relay *relay)
+settle_all(Relay *relay)
 {
-	bool all = relay->db.connection != NULL;
+	bool any = ledger_settle_at(&relay->ledger) >= 0;
+	bool told = ledger_settle(&relay->ledger);
 
-	for (int i = 0; all && i < relay->config->connections; i++)
-		if (relay->lanes[i].state == LANE_TELLING)
-			all = tell(relay, &relay->lanes[i]);
-	return all;
+	if (any && told)
+		backoff_reset(&relay->database_trouble);
+	for (int i = 0; i < relay->config->connections; i++)
+		settle(relay, &relay->lanes[i]);
+	return told;
+}
+
+static void
+settle_in_time(Relay *relay)
+{
+	int64_t at = ledger_settle_at(&relay->ledger);
+
+	if (at >= 0 && (stop_requested() || monotonic_ms() >= at))
+		settle_all(relay);
 }
 
 /* Nothing is to be begun now: a whole pause, or a single probe ending it. */
@@ -151,17 +154,23 @@ is_held_up(const Relay *relay)
 			count_lanes(relay, LANE_SENDING) > 0);
 }
 
-/* Gives every idle lane a message. */
+/* Gives every idle lane a message.  Nothing is claimed while something is owed,
+ * or a message whose outcome a lost connection had kept back would be sent
+ * again by another lane. */
 static void
 feed(Relay *relay)
 {
 	Message message;
 	Lane *lane;
 
-	while (!is_held_up(relay) && (lane = idle_lane(relay)) &&
-		   claims_next(&relay->claims, &message))
+	while (!is_held_up(relay) && (lane = idle_lane(relay)))
 	{
-		lane_start(lane, relay->config, &message);
+		if ((!claims_left(&relay->claims) || ledger_is_full(&relay->ledger)) &&
+			!settle_all(relay))
+			return;
+		if (!claims_next(&relay->claims, &message))
+			return;
+		lane_start(lane, relay->config, &message, relay->db.generation);
 		settle(relay, lane);
 	}
 }
@@ -219,6 +228,8 @@ next_moment(const Relay *relay)
 		if (lane->state == LANE_SENDING && lane->transport->wait.until >= 0)
 			sooner(&until, lane->transport->wait.until);
 	}
+	if (relay->db.connection && ledger_settle_at(&relay->ledger) >= 0)
+		sooner(&until, ledger_settle_at(&relay->ledger));
 	if (!relay->db.connection)
 		sooner(&until, relay->connect_at);
 	else if (!stop_requested() && idle_lane(relay))
@@ -241,9 +252,9 @@ next_moment(const Relay *relay)
 /* Claims at once after a notification.  One that came in with the answer to a
  * query is no longer on the socket, so waiting for that would miss it. */
 static void
-heed_notification(Relay *relay)
+heed_notification(Relay *relay, bool readable)
 {
-	if (relay->db.connection && db_listen(&relay->db) == DB_YES)
+	if (relay->db.connection && db_listen(&relay->db, readable) == DB_YES)
 		relay->claims.again_at = 0;
 }
 
@@ -255,7 +266,7 @@ wait_and_proceed(Relay *relay)
 	struct pollfd *fds = relay->fds;
 	int64_t left;
 
-	heed_notification(relay);
+	heed_notification(relay, false);
 	left = next_moment(relay) - monotonic_ms();
 	fds[0] = (struct pollfd){.fd = stop_requested() ? -1 : stop_fd(),
 							 .events = POLLIN};
@@ -283,7 +294,7 @@ wait_and_proceed(Relay *relay)
 		}
 		lane_rest(lane, monotonic_ms());
 	}
-	heed_notification(relay);
+	heed_notification(relay, fds[1].revents != 0);
 }
 
 /* There is nothing more to do for this program. */
@@ -296,7 +307,7 @@ is_over(const Relay *relay)
 								 pause_is_on(&relay->pause)));
 
 	return ending && count_lanes(relay, LANE_SENDING) == 0 &&
-		   (count_lanes(relay, LANE_TELLING) == 0 || !relay->db.connection);
+		   (relay->ledger.count == 0 || !relay->db.connection);
 }
 
 static void
@@ -309,10 +320,8 @@ open_lanes(Relay *relay, Transport *(*make)(const Config *) )
 	if (!relay->lanes || !relay->fds)
 		abort();
 	for (size_t i = 0; i < count; i++)
-	{
 		relay->lanes[i].transport = make(relay->config);
-		relay->lanes[i].db = &relay->db;
-	}
+	ledger_open(&relay->ledger, &relay->db, relay->lanes, (int) count);
 }
 
 static void
@@ -320,13 +329,11 @@ close_lanes(Relay *relay)
 {
 	for (int i = 0; i < relay->config->connections; i++)
 	{
-		Lane *lane = &relay->lanes[i];
+		Transport *transport = relay->lanes[i].transport;
 
-		if (lane->state == LANE_TELLING)
-			log_event(LOG_LEVEL_WARNING,
-					  "message=%s its outcome is not reported", lane->id);
-		lane->transport->close(lane->transport);
+		transport->close(transport);
 	}
+	ledger_close(&relay->ledger);
 	free(relay->lanes);
 	free(relay->fds);
 }
@@ -353,8 +360,8 @@ relay_run(const Config *config, Transport *(*make)(const Config *) )
 		connect_database(&relay);
 		if (stop_requested() || (config->once && pause_is_on(&relay.pause)))
 			hand_back(&relay, "the relay stops");
-		if (tell_kept(&relay))
-			feed(&relay);
+		feed(&relay);
+		settle_in_time(&relay);
 		maintain(&relay);
 		watch_database(&relay);
 		service_alive(relay.db.connection, pause_reason(&relay.pause));

@@ -19,8 +19,6 @@
 #include "smtp.h"
 #include "wire.h"
 
-#define LETTERS_PER_CONNECTION 100
-
 typedef enum Step
 {
 	STEP_CONNECT,
@@ -56,17 +54,10 @@ static const char *const step_names[] = {
 
 typedef struct Smtp
 {
-	Transport transport;
-	const Config *config;
 	Wire wire;
 
 	/* the transfer in progress */
-	const Letter *letter;
-	const Fence *fence;
-	Delivery *delivery;
 	struct curl_slist *recipient;
-	size_t delivered;
-	FenceAnswer answer;
 	Step step;
 	bool quitting; /* what comes now answers QUIT */
 	int code;	   /* the reply to this step, 0 while there is none */
@@ -130,81 +121,49 @@ static size_t
 on_read(char *buffer, size_t size, size_t count, void *context)
 {
 	Smtp *smtp = context;
-	size_t room = size * count;
-	size_t left = smtp->letter->length - smtp->delivered;
+	size_t now = wire_read(&smtp->wire, buffer, size * count, 0);
 
-	if (left > 0)
+	if (now > 0)
 	{
-		size_t now = left < room ? left : room;
-
-		memcpy(buffer, smtp->letter->bytes + smtp->delivered, now);
-		smtp->delivered += now;
 		begin_step(smtp, STEP_BODY);
 		return now;
 	}
-
-	smtp->answer = wire_ask_fence(&smtp->wire);
-	if (smtp->answer != FENCE_GO)
+	if (wire_ask_fence(&smtp->wire) != FENCE_GO)
 		return CURL_READFUNC_ABORT;
 	begin_step(smtp, STEP_DOT);
 	return 0;
 }
 
-/* Makes the handle that all transfers of one connection share. */
+/* Sets up the handle that all transfers of one connection share. */
 static bool
-open_wire(Smtp *smtp, Delivery *delivery)
+open_smtp(Wire *wire)
 {
-	CURL *curl;
+	CURL *curl = wire->curl;
 
-	wire_open(&smtp->wire, &smtp->transport.wait);
-	curl = smtp->wire.curl;
-	if (!server_configure_smtp(curl, smtp->config, delivery))
-	{
-		wire_close(&smtp->wire);
+	if (!server_configure_smtp(curl, wire->config, wire->delivery))
 		return false;
-	}
 	curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
 	curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_read);
-	curl_easy_setopt(curl, CURLOPT_READDATA, smtp);
+	curl_easy_setopt(curl, CURLOPT_READDATA, wire);
 	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_reply);
-	curl_easy_setopt(curl, CURLOPT_HEADERDATA, smtp);
+	curl_easy_setopt(curl, CURLOPT_HEADERDATA, wire);
 	curl_easy_setopt(curl, CURLOPT_DEBUGFUNCTION, on_debug);
-	curl_easy_setopt(curl, CURLOPT_DEBUGDATA, smtp);
+	curl_easy_setopt(curl, CURLOPT_DEBUGDATA, wire);
 	curl_easy_setopt(curl, CURLOPT_VERBOSE, 1L);
 	return true;
 }
 
 static void
-smtp_disconnect(Transport *self)
+begin_letter(Wire *wire)
 {
-	wire_close(&((Smtp *) self)->wire);
-}
+	Smtp *smtp = (Smtp *) wire;
 
-/* Begins the transfer, over a kept connection if there is one. */
-static bool
-begin_transfer(Smtp *smtp)
-{
-	if (!smtp->wire.curl && !open_wire(smtp, smtp->delivery))
-		return false;
-	smtp->delivered = 0;
-	smtp->answer = FENCE_GO;
 	begin_step(smtp, STEP_CONNECT);
-	smtp->recipient = curl_slist_append(NULL, smtp->letter->to);
+	smtp->recipient = curl_slist_append(NULL, wire->letter->to);
 	if (!smtp->recipient)
 		abort();
-	curl_easy_setopt(smtp->wire.curl, CURLOPT_MAIL_FROM,
-					 smtp->letter->envelope);
-	curl_easy_setopt(smtp->wire.curl, CURLOPT_MAIL_RCPT, smtp->recipient);
-	wire_start(&smtp->wire, smtp->fence);
-	return true;
-}
-
-static void
-end_transfer(Smtp *smtp)
-{
-	curl_easy_setopt(smtp->wire.curl, CURLOPT_MAIL_RCPT, NULL);
-	curl_slist_free_all(smtp->recipient);
-	smtp->recipient = NULL;
+	curl_easy_setopt(wire->curl, CURLOPT_MAIL_FROM, wire->letter->envelope);
+	curl_easy_setopt(wire->curl, CURLOPT_MAIL_RCPT, smtp->recipient);
 }
 
 /* A reused connection had died of old age before the server read anything. */
@@ -238,13 +197,12 @@ static void
 judge(const Smtp *smtp, CURLcode result, Delivery *delivery)
 {
 	const char *step = step_names[smtp->step];
-	const char *words =
-		*smtp->wire.error ? smtp->wire.error : curl_easy_strerror(result);
+	const char *words = wire_words(&smtp->wire, result);
 	int class = smtp->code / 100;
 
-	if (smtp->answer == FENCE_CANCELLED)
+	if (smtp->wire.answer == FENCE_CANCELLED)
 		delivery_set(delivery, OUTCOME_CANCELLED, "no final dot was sent");
-	else if (smtp->answer == FENCE_LOST)
+	else if (smtp->wire.answer == FENCE_LOST)
 		delivery_set(delivery, OUTCOME_ABANDONED, "no final dot was sent");
 	else if (smtp->step == STEP_DOT && class == 2)
 		delivery_set(delivery, OUTCOME_SENT, "%s", smtp->reply);
@@ -262,67 +220,30 @@ judge(const Smtp *smtp, CURLcode result, Delivery *delivery)
 					 "%.480s (%s)", smtp->reply, step);
 	else if (smtp->step == STEP_DOT)
 		delivery_set(delivery, OUTCOME_LATER,
-					 "in doubt: no reply to the final dot, the message will be "
-					 "repeated with the same Message-ID (%s)",
-					 words);
+					 "in doubt: no reply to the final dot (%s)", words);
 	else
 		delivery_set(delivery, OUTCOME_LATER, "%s: %s", step, words);
 }
 
-static void
-smtp_proceed(Transport *self)
+static bool
+end_letter(Wire *wire, CURLcode result)
 {
-	Smtp *smtp = (Smtp *) self;
-	CURLcode result;
+	Smtp *smtp = (Smtp *) wire;
 
-	if (!wire_proceed(&smtp->wire, &result))
-		return;
-	end_transfer(smtp);
+	curl_easy_setopt(wire->curl, CURLOPT_MAIL_RCPT, NULL);
+	curl_slist_free_all(smtp->recipient);
+	smtp->recipient = NULL;
 	if (died_idle(smtp, result))
-	{
-		smtp_disconnect(self);
-		self->busy = begin_transfer(smtp);
-		return;
-	}
-	judge(smtp, result, smtp->delivery);
-
-	/* A new handle reads the password anew, so a mended file is noticed. */
-	if (smtp->delivery->outcome == OUTCOME_PAUSE ||
-		smtp->wire.letters >= LETTERS_PER_CONNECTION)
-		smtp_disconnect(self);
-	self->busy = false;
-}
-
-static void
-smtp_start(Transport *self, const Letter *letter, const Fence *fence,
-		   Delivery *delivery)
-{
-	Smtp *smtp = (Smtp *) self;
-
-	smtp->letter = letter;
-	smtp->fence = fence;
-	smtp->delivery = delivery;
-	self->busy = begin_transfer(smtp);
-}
-
-static void
-smtp_close(Transport *self)
-{
-	smtp_disconnect(self);
-	free(self);
+		return false;
+	judge(smtp, result, wire->delivery);
+	return true;
 }
 
 Transport *
 smtp_transport(const Config *config)
 {
-	Smtp *smtp = calloc(1, sizeof(*smtp));
+	static const WireProtocol protocol = {
+		.open = open_smtp, .begin = begin_letter, .end = end_letter};
 
-	if (!smtp)
-		abort();
-	smtp->transport.start = smtp_start;
-	smtp->transport.proceed = smtp_proceed;
-	smtp->transport.disconnect = smtp_disconnect;
-	smtp->transport.close = smtp_close;
-	smtp->config = config;
-	return &smtp->transport;
+	return wire_transport(config, &protocol, sizeof(Smtp));
 }

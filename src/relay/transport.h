@@ -32,19 +32,13 @@ typedef struct Delivery
 	char reply[REPLY_SIZE]; /* printable ASCII, without links */
 } Delivery;
 
+/* What the database says in the last look before a message is irrevocable. */
 typedef enum FenceAnswer
 {
 	FENCE_GO,
 	FENCE_CANCELLED,
 	FENCE_LOST
 } FenceAnswer;
-
-/* The last look before the message becomes irrevocable. */
-typedef struct Fence
-{
-	FenceAnswer (*ask)(void *context);
-	void *context;
-} Fence;
 
 /* What a transport waits for: sockets (an fd of -1 is none) or a moment. */
 typedef struct Wait
@@ -55,20 +49,22 @@ typedef struct Wait
 
 /*
  * A way out for one letter at a time, such as a connection to a mail server or
- * a directory. Nothing here blocks but for files and the fence.
+ * a directory. Nothing here blocks but for files.
  */
 typedef struct Transport Transport;
 struct Transport
 {
-	bool busy; /* a letter is under way */
-	Wait wait; /* for what, while it is busy */
+	bool busy;	 /* a letter is under way */
+	bool asking; /* it waits for answer(), once, just before its last step */
+	Wait wait;	 /* for what, while it is busy */
 
 	/* Begins a letter. When busy is false, at once or later, the delivery is
-	 * set. The fence is asked once, just before the last step. */
-	void (*start)(Transport *self, const Letter *letter, const Fence *fence,
-				  Delivery *delivery);
+	 * set. */
+	void (*start)(Transport *self, const Letter *letter, Delivery *delivery);
 	/* Goes on with it after something happened that was waited for. */
 	void (*proceed)(Transport *self);
+	/* Lets a letter that is asking go on, or ends it without its last step. */
+	void (*answer)(Transport *self, FenceAnswer answer);
 	/* Lets go of an idle connection; start() makes a new one. */
 	void (*disconnect)(Transport *self);
 	void (*close)(Transport *self);

@@ -1,6 +1,6 @@
 /*
  * wire.c
- *		libcurl's transfers, each in a thread of its own.
+ *		libcurl's transfers, each connection in a thread of its own.
  *
  * libcurl's multi interface would do without threads, but its SMTP waits inside
  * for the reply to the final dot, and with it all other transfers.  Only the
@@ -12,14 +12,22 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "wire.h"
 
+#define LETTERS_PER_CONNECTION 100
 #define STACK_SIZE (512 * 1024)
+
+/* What the thread says. */
 #define SAY_FENCE 'F'
 #define SAY_ENDED 'E'
+
+/* What it hears, besides the fence's answers. */
+#define SAY_BEGIN 'B'
+#define SAY_QUIT 'Q'
 
 /* Replaces one socket by another, -1 being none. */
 static void
@@ -48,30 +56,6 @@ on_close(void *context, curl_socket_t fd)
 	return close(fd);
 }
 
-void
-wire_open(Wire *wire, Wait *wait)
-{
-	int pair[2];
-
-	*wire = (Wire){.curl = curl_easy_init(), .wait = wait};
-	if (!wire->curl ||
-		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		abort();
-	wire->ours = pair[0];
-	wire->theirs = pair[1];
-	wait->until = -1;
-	for (int i = 0; i < WAIT_SOCKETS; i++)
-	{
-		wire->sockets[i] = -1;
-		wait->fds[i] = (struct pollfd){.fd = -1};
-	}
-	curl_easy_setopt(wire->curl, CURLOPT_SOCKOPTFUNCTION, on_open);
-	curl_easy_setopt(wire->curl, CURLOPT_SOCKOPTDATA, wire);
-	curl_easy_setopt(wire->curl, CURLOPT_CLOSESOCKETFUNCTION, on_close);
-	curl_easy_setopt(wire->curl, CURLOPT_CLOSESOCKETDATA, wire);
-	curl_easy_setopt(wire->curl, CURLOPT_ERRORBUFFER, wire->error);
-}
-
 /* Sends one byte; these sockets neither fill up nor fail. */
 static void
 say(int end, char word)
@@ -98,20 +82,25 @@ run(void *context)
 {
 	Wire *wire = context;
 
-	wire->result = curl_easy_perform(wire->curl);
-	say(wire->theirs, SAY_ENDED);
+	while (hear(wire->theirs) == SAY_BEGIN)
+	{
+		wire->result = curl_easy_perform(wire->curl);
+		say(wire->theirs, SAY_ENDED);
+	}
 	return NULL;
 }
 
-void
-wire_start(Wire *wire, const Fence *fence)
+static void
+start_thread(Wire *wire)
 {
 	pthread_attr_t attributes;
 	sigset_t all, before;
+	int pair[2];
 
-	wire->error[0] = '\0';
-	wire->fence = fence;
-	wire->wait->fds[0] = (struct pollfd){.fd = wire->ours, .events = POLLIN};
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		abort();
+	wire->ours = pair[0];
+	wire->theirs = pair[1];
 
 	/* Signals are for the program. */
 	sigfillset(&all);
@@ -124,30 +113,159 @@ wire_start(Wire *wire, const Fence *fence)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+static bool
+open_wire(Wire *wire)
+{
+	wire->curl = curl_easy_init();
+	if (!wire->curl)
+		abort();
+	wire->letters = 0;
+	for (int i = 0; i < WAIT_SOCKETS; i++)
+		wire->sockets[i] = -1;
+	curl_easy_setopt(wire->curl, CURLOPT_SOCKOPTFUNCTION, on_open);
+	curl_easy_setopt(wire->curl, CURLOPT_SOCKOPTDATA, wire);
+	curl_easy_setopt(wire->curl, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+	curl_easy_setopt(wire->curl, CURLOPT_CLOSESOCKETDATA, wire);
+	curl_easy_setopt(wire->curl, CURLOPT_ERRORBUFFER, wire->error);
+	if (wire->protocol->open(wire))
+	{
+		start_thread(wire);
+		return true;
+	}
+	curl_easy_cleanup(wire->curl);
+	wire->curl = NULL;
+	return false;
+}
+
+/* Closes the connection politely but without waiting for an answer. */
+static void
+disconnect(Transport *self)
+{
+	Wire *wire = (Wire *) self;
+
+	if (!wire->curl)
+		return;
+	say(wire->ours, SAY_QUIT);
+	pthread_join(wire->thread, NULL);
+	wire_stop_reading(wire);
+	curl_easy_cleanup(wire->curl);
+	close(wire->ours);
+	close(wire->theirs);
+	wire->curl = NULL;
+}
+
+/* Begins the letter's transfer, over a kept connection if there is one. */
+static void
+begin(Wire *wire)
+{
+	Transport *transport = &wire->transport;
+
+	transport->busy = wire->curl || open_wire(wire);
+	if (!transport->busy)
+		return;
+	wire->delivered = 0;
+	wire->answer = FENCE_GO;
+	wire->error[0] = '\0';
+	wire->protocol->begin(wire);
+	transport->wait.fds[0] =
+		(struct pollfd){.fd = wire->ours, .events = POLLIN};
+	say(wire->ours, SAY_BEGIN);
+}
+
+static void
+start(Transport *self, const Letter *letter, Delivery *delivery)
+{
+	Wire *wire = (Wire *) self;
+
+	wire->letter = letter;
+	wire->delivery = delivery;
+	begin(wire);
+}
+
+/* A new handle reads the password anew, so a mended file is noticed. */
+static void
+end(Wire *wire)
+{
+	wire->transport.busy = false;
+	wire->transport.wait.fds[0].fd = -1;
+	wire->letters++;
+	if (!wire->protocol->end(wire, wire->result))
+	{
+		disconnect(&wire->transport);
+		begin(wire);
+	}
+	else if (wire->delivery->outcome == OUTCOME_PAUSE ||
+			 wire->letters >= LETTERS_PER_CONNECTION)
+		disconnect(&wire->transport);
+}
+
+static void
+proceed(Transport *self)
+{
+	Wire *wire = (Wire *) self;
+
+	if (!self->wait.fds[0].revents)
+		return;
+	self->wait.fds[0].revents = 0;
+	if (hear(wire->ours) == SAY_FENCE)
+		self->asking = true;
+	else
+		end(wire);
+}
+
+static void
+answer(Transport *self, FenceAnswer answer)
+{
+	self->asking = false;
+	say(((Wire *) self)->ours, (char) answer);
+}
+
+static void
+close_wire(Transport *self)
+{
+	disconnect(self);
+	free(self);
+}
+
+Transport *
+wire_transport(const Config *config, const WireProtocol *protocol, size_t size)
+{
+	Wire *wire = calloc(1, size);
+
+	if (!wire)
+		abort();
+	wire->transport = (Transport){.start = start,
+								  .proceed = proceed,
+								  .answer = answer,
+								  .disconnect = disconnect,
+								  .close = close_wire,
+								  .wait = {.until = -1}};
+	for (int i = 0; i < WAIT_SOCKETS; i++)
+		wire->transport.wait.fds[i].fd = -1;
+	wire->protocol = protocol;
+	wire->config = config;
+	return &wire->transport;
+}
+
 FenceAnswer
 wire_ask_fence(Wire *wire)
 {
 	say(wire->theirs, SAY_FENCE);
-	return (FenceAnswer) hear(wire->theirs);
+	wire->answer = (FenceAnswer) hear(wire->theirs);
+	return wire->answer;
 }
 
-bool
-wire_proceed(Wire *wire, CURLcode *result)
+size_t
+wire_read(Wire *wire, char *buffer, size_t room, size_t keep)
 {
-	struct pollfd heard = {.fd = wire->ours, .events = POLLIN};
+	size_t left = wire->letter->length - wire->delivered;
+	size_t now = left > keep ? left - keep : 0;
 
-	if (poll(&heard, 1, 0) <= 0)
-		return false;
-	if (hear(wire->ours) == SAY_FENCE)
-	{
-		say(wire->ours, (char) wire->fence->ask(wire->fence->context));
-		return false;
-	}
-	pthread_join(wire->thread, NULL);
-	wire->wait->fds[0].fd = -1;
-	wire->letters++;
-	*result = wire->result;
-	return true;
+	if (now > room)
+		now = room;
+	memcpy(buffer, wire->letter->bytes + wire->delivered, now);
+	wire->delivered += now;
+	return now;
 }
 
 void
@@ -167,14 +285,8 @@ wire_was_reused(const Wire *wire)
 	return wire->letters > 1 && connects == 0;
 }
 
-void
-wire_close(Wire *wire)
+const char *
+wire_words(const Wire *wire, CURLcode result)
 {
-	if (!wire->curl)
-		return;
-	wire_stop_reading(wire);
-	curl_easy_cleanup(wire->curl);
-	close(wire->ours);
-	close(wire->theirs);
-	wire->curl = NULL;
+	return *wire->error ? wire->error : curl_easy_strerror(result);
 }

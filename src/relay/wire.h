@@ -5,40 +5,60 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "config.h"
 #include "transport.h"
 
-/*
- * One kept connection of libcurl. A transfer runs in a thread of its own, which
- * touches this connection and nothing else of the program; it asks for the
- * fence, and says that it ended, through a pair of sockets.
- */
-typedef struct Wire
+typedef struct Wire Wire;
+
+/* What a protocol has to do for a wire to carry its letters. */
+typedef struct WireProtocol
 {
+	/* Sets up a new handle; false, with the delivery set, if it cannot. */
+	bool (*open)(Wire *wire);
+	/* Sets the handle up for the letter. */
+	void (*begin)(Wire *wire);
+	/* Frees what begin() made and turns what happened into an outcome; false
+	 * if the letter is to be begun once more, over a new connection. */
+	bool (*end)(Wire *wire, CURLcode result);
+} WireProtocol;
+
+/*
+ * A transport that is one kept connection of libcurl; a protocol's own struct
+ * begins with it. Transfers run in a thread, which touches the wire and nothing
+ * else of the program; through a pair of sockets it is told to begin, asks for
+ * the fence, and says that a transfer ended.
+ */
+struct Wire
+{
+	Transport transport;
+	const WireProtocol *protocol;
+	const Config *config;
+
 	CURL *curl;	 /* NULL: not open */
-	Wait *wait;	 /* the transport's */
 	int letters; /* transfers ended on this handle */
 	char error[CURL_ERROR_SIZE];
 	curl_socket_t sockets[WAIT_SOCKETS]; /* that libcurl holds; -1 is none */
-
-	/* the transfer */
-	const Fence *fence;
 	pthread_t thread;
 	int ours;	/* the program's end of the pair */
 	int theirs; /* the thread's */
+
+	/* the transfer */
+	const Letter *letter;
+	Delivery *delivery;
+	size_t delivered;	/* octets of the letter */
+	FenceAnswer answer; /* FENCE_GO until the answer is another */
 	CURLcode result;
-} Wire;
+};
 
-/* Makes the handle; what is waited for appears in wait. */
-void wire_open(Wire *wire, Wait *wait);
-
-/* Begins the transfer that the handle is set up for. */
-void wire_start(Wire *wire, const Fence *fence);
+/* Makes a transport of this size, which is all zero behind its wire. */
+Transport *wire_transport(const Config *config, const WireProtocol *protocol,
+						  size_t size);
 
 /* For the transfer's callbacks: has the program ask the fence. */
 FenceAnswer wire_ask_fence(Wire *wire);
 
-/* Goes on; true when the transfer has ended, with its result. */
-bool wire_proceed(Wire *wire, CURLcode *result);
+/* For them, too: the next octets of the letter, all but the last so many. */
+size_t wire_read(Wire *wire, char *buffer, size_t room, size_t keep);
 
 /* Reads no more from the server, so that nothing waits for its last words. */
 void wire_stop_reading(Wire *wire);
@@ -46,7 +66,7 @@ void wire_stop_reading(Wire *wire);
 /* The transfer that ended used a connection that an earlier one had left. */
 bool wire_was_reused(const Wire *wire);
 
-/* Closes the connection politely but without waiting for an answer. */
-void wire_close(Wire *wire);
+/* libcurl's words about what happened. */
+const char *wire_words(const Wire *wire, CURLcode result);
 
 #endif
