@@ -30,7 +30,7 @@ extern void resolve_init(void);
 extern int64 claim_holder(void);
 
 /* Whether the room that a message belongs to still wants it sent; the row has
- * kind, subject_id and tenant_id. */
+ * kind, subject_id, tenant_id, and whether that is suspended (NULL: gone). */
 extern bool mail_is_wanted(SpiRow message);
 
 /* Forgets what the mails before had in common; a claim begins with it. */

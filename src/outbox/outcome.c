@@ -38,38 +38,49 @@ static const Transition transitions[] = {
 };
 /* clang-format on */
 
-SPI_QUERY(begin_sending,
-		  "UPDATE usermgmt.outbox SET state = 'sending'"
-		  " WHERE message_id = $1 AND fence = $2 AND state = 'claimed'"
-		  " AND (expires_at IS NULL OR expires_at > $3)",
-		  UUIDOID, INT8OID, TIMESTAMPTZOID);
+/*
+ * Each message passes through the indexes of single states and leaves a dead
+ * row there; a planner without statistics takes them for the best. With the
+ * state as a parameter it cannot, and finds the message by its key.
+ */
 SPI_QUERY(lock_claimed,
 		  "SELECT attempts, expires_at FROM usermgmt.outbox"
-		  " WHERE message_id = $1 AND fence = $2"
-		  " AND state IN ('claimed', 'sending') FOR UPDATE",
-		  UUIDOID, INT8OID);
-SPI_QUERY(lock_held,
-		  "SELECT kind, subject_id, tenant_id, EXISTS (SELECT"
-		  " FROM usermgmt.installation WHERE mail_paused_at IS NOT NULL)"
-		  " AS paused FROM usermgmt.outbox"
-		  " WHERE message_id = $1 AND fence = $2 AND holder = $3"
-		  " AND state = 'claimed' FOR UPDATE",
-		  UUIDOID, INT8OID, INT8OID);
+		  " WHERE message_id = $1 AND fence = $2 AND state IN ($3, $4)"
+		  " FOR UPDATE",
+		  UUIDOID, INT8OID, TEXTOID, TEXTOID);
+SPI_QUERY(
+	lock_held,
+	"SELECT o.kind, o.subject_id, o.tenant_id, (SELECT"
+	" t.suspended_at IS NOT NULL FROM usermgmt.tenant AS t"
+	" WHERE t.tenant_id = o.tenant_id) AS suspended,"
+	" EXISTS (SELECT FROM usermgmt.installation"
+	" WHERE mail_paused_at IS NOT NULL) AS paused"
+	" FROM usermgmt.outbox AS o WHERE o.message_id = $1"
+	" AND o.fence = $2 AND o.holder = $3 AND o.state = $4 FOR UPDATE OF o",
+	UUIDOID, INT8OID, INT8OID, TEXTOID);
+SPI_QUERY(begin_sending,
+		  "UPDATE usermgmt.outbox SET state = 'sending'"
+		  " WHERE message_id = $1 AND fence = $2 AND state = $4"
+		  " AND (expires_at IS NULL OR expires_at > $3)",
+		  UUIDOID, INT8OID, TIMESTAMPTZOID, TEXTOID);
 SPI_QUERY(hand_back,
 		  "UPDATE usermgmt.outbox SET state = 'queued', due_at = $3,"
 		  " holder = NULL, worker = NULL WHERE message_id = $1 AND fence = $2",
 		  UUIDOID, INT8OID, TIMESTAMPTZOID);
 SPI_QUERY(cancel_claimed,
 		  "UPDATE usermgmt.outbox SET state = 'cancelled', finished_at = $3,"
-		  " reply = 'no longer wanted, or expired' WHERE message_id = $1 AND "
-		  "fence = $2"
-		  " AND state = 'claimed'",
-		  UUIDOID, INT8OID, TIMESTAMPTZOID);
-SPI_QUERY(mark_sent,
-		  "UPDATE usermgmt.outbox SET state = 'sent', finished_at = $3,"
-		  " reply = $4, attempts = attempts + 1"
-		  " WHERE message_id = $1 AND fence = $2 AND state = 'sending'",
+		  " reply = 'no longer wanted, or expired'"
+		  " WHERE message_id = $1 AND fence = $2 AND state = $4",
 		  UUIDOID, INT8OID, TIMESTAMPTZOID, TEXTOID);
+SPI_QUERY(mark_sent,
+		  "WITH done AS (UPDATE usermgmt.outbox SET state = 'sent',"
+		  " finished_at = $3, reply = $4, attempts = attempts + 1"
+		  " WHERE message_id = $1 AND fence = $2 AND state = $5"
+		  " RETURNING message_id, tenant_id, fence)"
+		  " INSERT INTO usermgmt.outbox_attempt (message_id, tenant_id, fence,"
+		  " ended_at, outcome, reply) SELECT message_id, tenant_id, fence, $3,"
+		  " 'sent', $4 FROM done",
+		  UUIDOID, INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID);
 SPI_QUERY(mark_failed,
 		  "UPDATE usermgmt.outbox SET state = $3, due_at = $4, reply = $5,"
 		  " attempts = attempts + $6, finished_at = $7, holder = NULL,"
@@ -134,10 +145,11 @@ static bool
 last_look(const pg_uuid_t *message_id, int64 fence)
 {
 	SpiArg now = ARG_TIME(GetCurrentTimestamp());
+	SpiArg claimed = ARG_TEXT("claimed");
 
 	if (!claim_is_held() ||
 		spi_run(lock_held, ARG_UUID(*message_id), ARG_BIGINT(fence),
-				ARG_BIGINT(claim_holder())) == 0)
+				ARG_BIGINT(claim_holder()), claimed) == 0)
 		return false;
 	if (row_bool(spi_row(0), "paused"))
 	{
@@ -146,8 +158,9 @@ last_look(const pg_uuid_t *message_id, int64 fence)
 	}
 	if (mail_is_wanted(spi_row(0)))
 		return spi_run(begin_sending, ARG_UUID(*message_id), ARG_BIGINT(fence),
-					   now) == 1;
-	spi_run(cancel_claimed, ARG_UUID(*message_id), ARG_BIGINT(fence), now);
+					   now, claimed) == 1;
+	spi_run(cancel_claimed, ARG_UUID(*message_id), ARG_BIGINT(fence), now,
+			claimed);
 	return false;
 }
 
@@ -174,20 +187,16 @@ outbox_sent(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t message_id;
 	int64 fence;
-	SpiArg now = ARG_TIME(GetCurrentTimestamp());
-	SpiArg reply;
 	bool done;
 
 	if (!named_message(fcinfo, &message_id, &fence))
 		PG_RETURN_BOOL(false);
-	reply = ARG_TEXT(reply_argument(fcinfo, 2));
 	SPI_connect();
 	begin_writing(fcinfo);
-	done = spi_run(mark_sent, ARG_UUID(message_id), ARG_BIGINT(fence), now,
-				   reply) == 1;
-	if (done)
-		spi_run(insert_attempt, ARG_UUID(message_id), ARG_BIGINT(fence), now,
-				ARG_TEXT("sent"), reply);
+	done =
+		spi_run(mark_sent, ARG_UUID(message_id), ARG_BIGINT(fence),
+				ARG_TIME(GetCurrentTimestamp()),
+				ARG_TEXT(reply_argument(fcinfo, 2)), ARG_TEXT("sending")) == 1;
 	SPI_finish();
 	PG_RETURN_BOOL(done);
 }
@@ -238,7 +247,8 @@ outbox_failed(PG_FUNCTION_ARGS)
 	reply = reply_argument(fcinfo, 3);
 	SPI_connect();
 	begin_writing(fcinfo);
-	done = spi_run(lock_claimed, ARG_UUID(message_id), ARG_BIGINT(fence)) == 1;
+	done = spi_run(lock_claimed, ARG_UUID(message_id), ARG_BIGINT(fence),
+				   ARG_TEXT("claimed"), ARG_TEXT("sending")) == 1;
 	if (done && PG_ARGISNULL(2))
 		spi_run(mark_failed, ARG_UUID(message_id), ARG_BIGINT(fence),
 				ARG_TEXT("queued"), ARG_TIME(GetCurrentTimestamp()),

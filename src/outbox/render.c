@@ -82,8 +82,8 @@ mail_is_wanted(SpiRow message)
 	pg_uuid_t subject_id = row_uuid(message, "subject_id");
 	pg_uuid_t tenant_id = row_uuid(message, "tenant_id");
 
-	return kind != NULL && spi_run(find_frame, ARG_UUID(tenant_id)) > 0 &&
-		   !is_shut(name, row_bool(spi_row(0), "suspended")) &&
+	return kind != NULL && !row_is_null(message, "suspended") &&
+		   !is_shut(name, row_bool(message, "suspended")) &&
 		   ask_room(kind, &subject_id, &tenant_id);
 }
 
