@@ -21,6 +21,7 @@
 #include "core/slots.h"
 #include "core/uuid.h"
 #include "outbox/claim.h"
+#include "outbox/doubt.h"
 
 #define MAX_CLAIM 1000
 
@@ -34,9 +35,10 @@ SPI_QUERY(take_back,
 		  "UPDATE usermgmt.outbox SET state = 'queued', due_at = $2,"
 		  " holder = NULL, worker = NULL WHERE (message_id, tenant_id) IN"
 		  " (SELECT message_id, tenant_id FROM usermgmt.outbox"
-		  " WHERE holder = $1 AND state IN ('claimed', 'sending')"
+		  " WHERE holder = $1 AND (state = 'claimed'"
+		  " OR (state = 'sending' AND kind <> ALL ($3)))"
 		  " FOR UPDATE SKIP LOCKED)",
-		  INT8OID, TIMESTAMPTZOID);
+		  INT8OID, TIMESTAMPTZOID, TEXTARRAYOID);
 SPI_QUERY(claim_due,
 		  "WITH due AS (SELECT message_id, tenant_id FROM usermgmt.outbox"
 		  " WHERE state = 'queued' AND due_at <= $1"
@@ -125,9 +127,12 @@ take_over(TimestampTz now)
 			SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
 		LOCKTAG alive = slot_tag(SLOT_RELAY_ALIVE, other, true);
 
-		if (LockAcquire(&alive, ExclusiveLock, false, true) !=
+		if (LockAcquire(&alive, ExclusiveLock, false, true) ==
 			LOCKACQUIRE_NOT_AVAIL)
-			spi_run(take_back, ARG_BIGINT(other), ARG_TIME(now));
+			continue;
+		spi_run(take_back, ARG_BIGINT(other), ARG_TIME(now),
+				ARG(TEXTARRAYOID, doubt_kinds()));
+		doubt_hold_lost(other, now);
 	}
 }
 

@@ -21,6 +21,7 @@
 #include "core/uuid.h"
 #include "outbox/catalogue.h"
 #include "outbox/claim.h"
+#include "outbox/doubt.h"
 #include "outbox/outbox.h"
 
 #define MAX_KINDS 32
@@ -247,4 +248,5 @@ outbox_init(void)
 	RegisterXactCallback(at_transaction_end, NULL);
 	maintenance_register("mails_expired", &cancel_expired);
 	resolve_init();
+	doubt_init();
 }

@@ -17,6 +17,7 @@
 #include "core/transition.h"
 #include "core/uuid.h"
 #include "outbox/claim.h"
+#include "outbox/doubt.h"
 
 #define MAX_REPLY 500
 #define MAX_ATTEMPTS 24
@@ -29,7 +30,7 @@ static const Transition transitions[] = {
 	{"claimed",	"last look","sending",	 NULL, "its final dot is about to be sent"},
 	{"sending",	"accept",	"sent",		 NULL, "the server took it"},
 	{"sending",	"defer",	"queued",	 NULL, "it failed for now, or is in doubt"},
-	{"sending",	"refuse",	"dead",		 NULL, "the server refused it for good"},
+	{"sending",	"refuse",	"dead",		 NULL, "the server refused it for good, or it is in doubt and held"},
 	{"claimed",	"refuse",	"dead",		 NULL, "the server refused it for good"},
 	{"claimed",	"cancel",	"cancelled", NULL, "its reason is gone"},
 	{"queued",	"cancel",	"cancelled", NULL, "its reason is gone"},
@@ -44,7 +45,7 @@ static const Transition transitions[] = {
  * state as a parameter it cannot, and finds the message by its key.
  */
 SPI_QUERY(lock_claimed,
-		  "SELECT attempts, expires_at FROM usermgmt.outbox"
+		  "SELECT kind, state, attempts, expires_at FROM usermgmt.outbox"
 		  " WHERE message_id = $1 AND fence = $2 AND state IN ($3, $4)"
 		  " FOR UPDATE",
 		  UUIDOID, INT8OID, TEXTOID, TEXTOID);
@@ -219,12 +220,16 @@ record_failure(const pg_uuid_t *message_id, int64 fence, bool permanent,
 			   const char *reply)
 {
 	SpiRow row = spi_row(0);
+	bool held = strcmp(row_text(row, "state"), "sending") == 0 &&
+				doubt_holds(row_text(row, "kind"), reply);
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz due = retry_at(now, row_int(row, "attempts"));
 	bool dead =
-		permanent || row_int(row, "attempts") + 1 >= MAX_ATTEMPTS ||
+		permanent || held || row_int(row, "attempts") + 1 >= MAX_ATTEMPTS ||
 		(!row_is_null(row, "expires_at") && row_time(row, "expires_at") <= due);
 
+	if (held)
+		reply = doubt_reply(reply);
 	spi_run(mark_failed, ARG_UUID(*message_id), ARG_BIGINT(fence),
 			ARG_TEXT(dead ? "dead" : "queued"), ARG_TIME(due), ARG_TEXT(reply),
 			ARG_INT(1), dead ? ARG_TIME(now) : ARG_NULL(TIMESTAMPTZOID));

@@ -17,8 +17,8 @@ sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
 import harness
 
-ALL = ("delivery_cases", "fault_cases", "queue_cases", "https_cases",
-       "bounce_cases", "template_cases", "security_cases", "operation_cases",
+ALL = ("delivery_cases", "fault_cases", "doubt_cases", "ledger_cases",
+       "queue_cases", "https_cases", "bounce_cases", "template_cases", "security_cases", "operation_cases",
        "figure_cases", "session_cases", "database_cases", "proof_cases",
        "outage_cases", "postfix_cases", "disk_cases")
 

@@ -4,4 +4,5 @@ import sys
 
 from relay_test import main
 
-sys.exit(main("session_cases", "queue_cases", "template_cases"))
+sys.exit(main("session_cases", "queue_cases", "template_cases",
+              "doubt_cases", "ledger_cases"))
