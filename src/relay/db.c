@@ -18,7 +18,8 @@
  * Calls that share a transaction hold the rows of one message while they wait
  * for those of another, as somebody may the other way round. They give in
  * before the server looks for deadlocks (deadlock_timeout), so that it is never
- * the other who gets an error.
+ * the other who gets an error. Nor does a row that somebody holds for long, as
+ * in a transaction left open, hold up other messages.
  */
 static const Statement impatience = {
 	"impatience", 0,
@@ -134,16 +135,36 @@ send_together(Db *db, const DbCall *calls, int count)
 	return sent && PQpipelineSync(connection);
 }
 
+/* Somebody else was at the same rows; it may be tried again. */
+static bool
+is_contention(const PGresult *result)
+{
+	static const char *const states[] = {"55P03", "40P01", "40001"};
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	for (size_t i = 0; state && i < sizeof(states) / sizeof(states[0]); i++)
+		if (strcmp(state, states[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Sets the answers; what the first statement gave is none. */
+static void
+take_answer(DbCall *calls, int count, int number, const PGresult *result)
+{
+	if (number > 0 && number <= count)
+		calls[number - 1].answer = read_answer(result);
+}
+
 /*
- * Reads what comes until the transaction has ended; how many statements were
- * answered, or -1 on trouble. The first is not a call. An answer counts only if
- * all of them came, and no error with the commit.
+ * Reads what comes until the transaction has ended: DB_YES if it was committed,
+ * and only then the answers count; DB_LATER if others were at the same rows.
  */
-static int
+static DbAnswer
 receive_together(Db *db, DbCall *calls, int count)
 {
 	int64_t deadline = monotonic_ms() + ANSWER_MS;
-	bool failed = false;
+	DbAnswer outcome = DB_YES;
 	int answers = 0;
 
 	while (answered(db->connection, deadline))
@@ -152,43 +173,57 @@ receive_together(Db *db, DbCall *calls, int count)
 		ExecStatusType status = PQresultStatus(result);
 
 		if (status == PGRES_TUPLES_OK)
+			take_answer(calls, count, answers++, result);
+		else if (result && status == PGRES_FATAL_ERROR)
 		{
-			if (answers > 0 && answers <= count)
-				calls[answers - 1].answer = read_answer(result);
-			answers++;
-		}
-		else if (status == PGRES_FATAL_ERROR && result)
-		{
-			log_event(LOG_LEVEL_DEBUG, "database: together: %s",
+			log_event(LOG_LEVEL_DEBUG, "database: %s",
 					  PQresultErrorMessage(result));
-			failed = true;
+			outcome = is_contention(result) ? DB_LATER : DB_NO;
 		}
 		PQclear(result);
 		if (status == PGRES_PIPELINE_SYNC)
-			return failed ? 0 : answers;
+			return outcome == DB_YES && answers != count + 1 ? DB_NO : outcome;
 		if (PQstatus(db->connection) != CONNECTION_OK)
 			break;
 	}
-	return -1;
+	return DB_TROUBLE;
+}
+
+/*
+ * Runs calls as one transaction. What it says of one call holds for it: an
+ * error that would come again costs the connection.
+ */
+static DbAnswer
+run_together(Db *db, DbCall *calls, int count)
+{
+	DbAnswer outcome = DB_TROUBLE;
+
+	if (!db->connection)
+		return DB_TROUBLE;
+	if (send_together(db, calls, count))
+		outcome = receive_together(db, calls, count);
+	if (outcome == DB_NO && count == 1)
+		outcome = DB_TROUBLE;
+	if (outcome == DB_TROUBLE || !PQexitPipelineMode(db->connection))
+	{
+		give_up(db, calls->statement->name, PQerrorMessage(db->connection));
+		return DB_TROUBLE;
+	}
+	return outcome;
 }
 
 void
 db_ask_all(Db *db, DbCall *calls, int count)
 {
-	int answers = 0;
-
-	if (db->connection && count > 1)
-	{
-		answers = send_together(db, calls, count)
-					  ? receive_together(db, calls, count)
-					  : -1;
-		if (answers < 0 || !PQexitPipelineMode(db->connection))
-			give_up(db, "together", PQerrorMessage(db->connection));
-	}
-	if (db->connection && answers == count + 1)
+	if (count == 0 || run_together(db, calls, count) == DB_YES)
 		return;
 	for (int i = 0; i < count; i++)
-		calls[i].answer = db_ask(db, &calls[i]);
+	{
+		DbAnswer outcome = run_together(db, &calls[i], 1);
+
+		if (outcome != DB_YES)
+			calls[i].answer = outcome;
+	}
 }
 
 /* Ends the sending of a command; its result, or NULL on trouble. */

@@ -10,6 +10,7 @@ typedef enum DbAnswer
 {
 	DB_NO,
 	DB_YES,
+	DB_LATER, /* of db_ask_all() alone: nothing was done, for now */
 	DB_TROUBLE
 } DbAnswer;
 
@@ -58,8 +59,8 @@ DbAnswer db_ask(Db *db, const DbCall *call);
 
 /*
  * Runs several calls and sets their answers: in one transaction, with one round
- * trip and one commit. Where one of them fails, or would have to wait, each is
- * run in a transaction of its own, in this order.
+ * trip and one commit. Where one of them fails, or would have to wait for long,
+ * each is run in a transaction of its own.
  */
 void db_ask_all(Db *db, DbCall *calls, int count);
 

@@ -28,8 +28,8 @@ ledger_open(Ledger *ledger, Db *db, Lane *lanes, int lane_count)
 	size_t count = (size_t) lane_count;
 
 	*ledger = (Ledger){.db = db, .lanes = lanes, .lane_count = lane_count};
-	ledger->owed = calloc(2 * count, sizeof(Owed));
-	ledger->calls = calloc(3 * count, sizeof(DbCall));
+	ledger->owed = calloc(3 * count, sizeof(Owed));
+	ledger->calls = calloc(4 * count, sizeof(DbCall));
 	if (!ledger->owed || !ledger->calls)
 		abort();
 }
@@ -56,7 +56,7 @@ ledger_add(Ledger *ledger, const Lane *lane)
 bool
 ledger_is_full(const Ledger *ledger)
 {
-	return ledger->count >= ledger->lane_count;
+	return ledger->count >= 2 * ledger->lane_count;
 }
 
 int64_t
@@ -104,6 +104,8 @@ must_be_told(const Owed *owed)
 static bool
 settle_one(Owed *owed, DbAnswer answer)
 {
+	if (answer == DB_LATER)
+		return false;
 	if (answer == DB_TROUBLE && must_be_told(owed))
 	{
 		owed->kept = true;
@@ -138,19 +140,16 @@ is_asked(const Ledger *ledger, const Lane *lane)
 	return lane_is_asking(lane) && lane->generation == ledger->db->generation;
 }
 
-static FenceAnswer
-fence_answer(DbAnswer answer)
+/* Lets a letter go on; one whose answer is to come later goes on asking. */
+static void
+answer_lane(Lane *lane, DbAnswer answer)
 {
-	switch (answer)
-	{
-		case DB_YES:
-			return FENCE_GO;
-		case DB_NO:
-			return FENCE_CANCELLED;
-		case DB_TROUBLE:
-			break;
-	}
-	return FENCE_LOST;
+	static const FenceAnswer answers[] = {[DB_NO] = FENCE_CANCELLED,
+										  [DB_YES] = FENCE_GO,
+										  [DB_TROUBLE] = FENCE_LOST};
+
+	if (answer != DB_LATER)
+		lane_answer(lane, answers[answer]);
 }
 
 bool
@@ -173,7 +172,7 @@ ledger_settle(Ledger *ledger)
 		Lane *lane = &ledger->lanes[i];
 
 		if (is_asked(ledger, lane))
-			lane_answer(lane, fence_answer(ledger->calls[next++].answer));
+			answer_lane(lane, ledger->calls[next++].answer);
 		else if (lane_is_asking(lane))
 			lane_answer(lane, FENCE_LOST);
 	}

@@ -24,7 +24,7 @@ typedef struct Ledger
 	Lane *lanes;
 	int lane_count;
 
-	int count; /* at most twice as many as there are lanes */
+	int count; /* at most three times as many as there are lanes */
 	Owed *owed;
 	int64_t since; /* when the first of them was added */
 	DbCall *calls;
@@ -35,7 +35,8 @@ void ledger_open(Ledger *ledger, Db *db, Lane *lanes, int lane_count);
 /* Notes a lane's outcome, where there is something to tell. */
 void ledger_add(Ledger *ledger, const Lane *lane);
 
-/* There may be no room for the outcome of one more message. */
+/* It is to be settled before another message is begun; there is still room for
+ * an outcome of each lane. */
 bool ledger_is_full(const Ledger *ledger);
 
 /* When to settle at the latest: monotonic milliseconds, 0 being at once; -1
@@ -45,7 +46,8 @@ int64_t ledger_settle_at(const Ledger *ledger);
 /*
  * Tells the database all that is owed and asks it for every letter that waits
  * for the fence, in one transaction if it can be; then these letters go on.
- * False when something is still owed, which only another connection can mend.
+ * False when something is still owed, for now or until there is another
+ * connection.
  */
 bool ledger_settle(Ledger *ledger);
 

@@ -22,7 +22,49 @@ class Locking:
         equal(self.process.stdout.readline().strip(), "locked", "the lock")
 
     def end(self):
-        self.process.communicate("COMMIT;\n", timeout=10)
+        if self.process.poll() is None:
+            self.process.communicate("COMMIT;\n", timeout=10)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+
+def waiting_for_locks():
+    """Relays that wait for a row."""
+    return int(psql("SELECT count(*) FROM pg_stat_activity"
+                    " WHERE application_name = 'usermgmt-relay'"
+                    " AND datname = current_database()"
+                    " AND wait_event_type = 'Lock'"))
+
+
+class HoldEach:
+    """A server that holds each mail at DATA until it is let go by its id."""
+
+    def __init__(self, messages):
+        self.holds = {row["recipient"]: Hold() for row in queue()
+                      if row["message_id"] in messages}
+        self.by_id = {row["message_id"]: self.holds[row["recipient"]]
+                      for row in queue() if row["message_id"] in messages}
+        self.server = serving(ScriptedServer({"rcpt": self.at_recipient,
+                                              "data": self.at_data}))
+
+    @staticmethod
+    def at_recipient(session):
+        session.recipient = session.line.decode().split("<")[1].split(">")[0]
+
+    def at_data(self, session):
+        hold = self.holds[session.recipient]
+        hold.reached.set()
+        hold.released.wait(60)
+
+    def reached(self):
+        return all(hold.reached.wait(10) for hold in self.holds.values())
+
+    def let_go(self, message):
+        self.by_id[message].released.set()
 
 
 def commits():
@@ -45,23 +87,26 @@ def commits_per_mail():
     return f"{spent} transactions for {count} mails"
 
 
-@case("R3: an outcome is told though the next mail's row is locked by somebody")
-def locked_next():
-    before_second = Hold()
-    server = serving(ScriptedServer({"data": [None, before_second]}))
-    first, second = invite()[1], invite()[1]
-    relay = Relay.plain(server)
-    check(before_second.reached.wait(10), "the second mail did not begin")
-    lock = Locking(second)
-    try:
-        before_second.released.set()
-        wait_for(lambda: state(first) == "sent", 5)
-        time.sleep(0.3)
-        equal((state(second), server.dots), ("claimed", 1), "the second")
-    finally:
-        lock.end()
-    wait_for(lambda: state(second) == "sent")
-    equal((relay.stop(), server.dots), (0, 2), "exit code and dots")
+@case("R5: mails asked for together are not held up by a row that is locked")
+def locked_row():
+    messages = [invite()[1] for _ in range(3)]
+    asking, locked, free = messages
+    each = HoldEach(messages)
+    server = each.server
+    relay = Relay.plain(server, "--connections", "3")
+    check(each.reached(), "a mail did not begin")
+    # The first one has the relay wait; meanwhile both others ask.
+    with Locking(asking) as first, Locking(locked):
+        each.let_go(asking)
+        wait_for(lambda: waiting_for_locks() == 1)
+        each.let_go(locked)
+        each.let_go(free)
+        time.sleep(0.5)
+        first.end()
+        wait_for(lambda: any(free in name for name in server.message_ids()))
+        equal(state(locked), "claimed", "the locked one")
+    wait_for(lambda: [state(message) for message in messages] == ["sent"] * 3)
+    equal((relay.stop(), server.dots), (0, 3), "exit code and dots")
 
 
 @case("R3: an outcome is told though the next mail is cancelled at its last look")
@@ -74,6 +119,7 @@ def cancelled_next():
     revoke(invitation)
     before_second.released.set()
     wait_for(lambda: state(first) == "sent", 5)
+    wait_for(lambda: state(second) == "cancelled", 5)
     equal(relay.stop(), 0, "exit code")
     equal((state(second), server.dots), ("cancelled", 1), "the second")
 
