@@ -1,6 +1,7 @@
 """P7: claiming mail out of a long history; P8 and P12: the relay."""
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -8,10 +9,14 @@ import time
 
 from data import ROOT, SMALL, history
 from measure import WORK, Figure, Options, Ratio, in_turn, report, skip
+from peers import install
 
 DUE = 100
 CLAIM = f"SELECT count(*) FROM usermgmt.outbox_claim('bench', {DUE})"
-MAILS = 600  # a round of the relay
+MAILS = 2000  # a round of the relay
+SLOW_MAILS = 500  # with a server that takes its time
+CONNECTIONS = 4  # of the relay by default
+NODEMAILER = ("nodemailer@7",)
 WAITING = 100_000
 ALONE = 100  # mails sent one by one
 
@@ -44,24 +49,54 @@ def claim():
 class Sink:
     """A mail server that takes everything, in a process of its own."""
 
+    def __init__(self, name, *delay):
+        self.name, self.mails = name, SLOW_MAILS if delay else MAILS
+        self.command = [sys.executable, f"{ROOT}/sink.py", *delay]
+
     def __enter__(self):
         self.process = subprocess.Popen(  # pylint: disable=consider-using-with
-            [sys.executable, f"{ROOT}/sink.py"], stdout=subprocess.PIPE, text=True)
-        self.url = f"smtp://127.0.0.1:{self.process.stdout.readline().strip()}"
+            self.command, stdout=subprocess.PIPE, text=True)
+        self.port = self.find_port()
         return self
+
+    def find_port(self):
+        return int(self.process.stdout.readline())
+
+    @property
+    def url(self):
+        return f"smtp://127.0.0.1:{self.port}"
 
     def __exit__(self, *_):
         self.process.kill()
         self.process.wait()
 
 
+class PostfixSink(Sink):
+    """Postfix's, which is written in C and says each reply in one packet."""
+
+    def __init__(self):
+        super().__init__("postfix's smtp-sink")
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        self.command = ["/usr/sbin/smtp-sink", f"127.0.0.1:{self.port}", "100"]
+
+    def find_port(self):
+        for _ in range(100):
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        return self.port
+
+
 class Relay:
     """usermgmt-relay at work on a database."""
 
-    def __init__(self, database, sink):
+    def __init__(self, database, sink, connections=CONNECTIONS):
         self.process = subprocess.Popen(  # pylint: disable=consider-using-with
             [os.environ["RELAY"], "-d", f"dbname={database} user=postgres", "--smtp", sink.url, "--tls", "none",
-             "--poll-interval", "1"], stderr=subprocess.PIPE, text=True)
+             "--poll-interval", "1", "--connections", str(connections)], stderr=subprocess.PIPE, text=True)
         self.log = []
         threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True).start()
 
@@ -94,25 +129,39 @@ def put(operator, number):
     operator.run(f"SELECT usermgmt.invite_user('r' || gen_random_uuid() || '@example.com') FROM generate_series(1, {number})")
 
 
-def sending(data, operator, sink, loop):
-    def ours():
-        put(operator, MAILS)
+def sending(data, operator, sink, loop, nodemailer):
+    """The relay beside the loop, with one connection and with as many as it has
+    by default; and beside nodemailer."""
+    def ours(connections):
+        put(operator, sink.mails)
         began = time.monotonic()
-        relay = Relay(data.name, sink)
+        relay = Relay(data.name, sink, connections)
         try:
-            wait_for_state(operator, "queued,claimed,sending")
-            return MAILS / (time.monotonic() - began)
+            wait_for_state(operator, "queued,claimed,sending", 300)
+            return sink.mails / (time.monotonic() - began)
         finally:
             relay.stop()
 
-    def bare():
-        done = subprocess.run([loop, sink.url, str(MAILS)], capture_output=True, text=True, check=True)
+    def program(*command):
+        done = subprocess.run([*command], capture_output=True, text=True, check=True, timeout=300)
         return float(done.stdout)
-    found = in_turn(Options.rounds, {"ours": ours, "bare": bare})
-    report("P8", "relay, from its start until all is reported / bare libcurl, one connection",
-           Ratio(found["ours"], found["bare"]), "≥ 0.90",
-           f"usermgmt-relay with {MAILS} mails queued / curl_loop.c, to sink.py on loopback;"
-           f" {max(found['ours']):.0f} and {max(found['bare']):.0f} mails a second at best")
+    variants = {"one": lambda: ours(1), "many": lambda: ours(CONNECTIONS),
+                "bare": lambda: program(loop, sink.url, str(sink.mails))}
+    if nodemailer:
+        variants["node"] = lambda: program("node", nodemailer, str(sink.port), str(CONNECTIONS), str(sink.mails))
+    found = in_turn(Options.rounds, variants)
+    best = {name: f"{max(rates):.0f}" for name, rates in found.items()}
+    report("P8", f"relay / bare libcurl, one connection each, to {sink.name}", Ratio(found["one"], found["bare"]), "≥ 0.90",
+           f"usermgmt-relay --connections 1 with {sink.mails} mails queued, from its start until all is reported / curl_loop.c;"
+           f" {best['one']} and {best['bare']} mails a second at best")
+    report("P8", f"relay with {CONNECTIONS} connections / bare libcurl with one, to {sink.name}",
+           Ratio(found["many"], found["bare"]), None,
+           f"the same with the default --connections {CONNECTIONS}; {best['many']} mails a second at best")
+    if nodemailer:
+        report("P8", f"relay / nodemailer's pool, {CONNECTIONS} connections each, to {sink.name}",
+               Ratio(found["many"], found["node"]), "≥ 2",
+               f"the same / `node nodemailer.mjs {sink.port} {CONNECTIONS} {sink.mails}` ({', '.join(NODEMAILER)}), without its"
+               f" start; {best['many']} and {best['node']} mails a second at best")
 
 
 def idle(data, operator, sink):
@@ -158,20 +207,40 @@ def memory(data, operator, sink):
            f"VmHWM of usermgmt-relay after 5 s and {sent} mails")
 
 
-def relay():
-    data = history(SMALL)
+def build_loop():
+    """The bare loop's program; None, having said why, where it cannot be built."""
     loop = os.path.join(WORK, "curl_loop")
     compiler = shutil.which("cc") or shutil.which("gcc")
     built = subprocess.run([compiler, "-O2", "-o", loop, f"{ROOT}/curl_loop.c", "-lcurl"],
                            capture_output=True, text=True, check=False)
     if built.returncode != 0 or not os.path.exists(os.environ.get("RELAY", "")):
         skip("P8", "no relay was built" if built.returncode == 0 else f"curl_loop.c: {built.stderr}")
+        return None
+    return loop
+
+
+def peer():
+    """nodemailer's script beside its package, with --peers; else None."""
+    if not Options.peers:
+        skip("P8", "nodemailer is installed and measured with --peers only")
+        return None
+    return install(os.path.join(WORK, "nodemailer"), NODEMAILER, "nodemailer.mjs")
+
+
+def relay():
+    data = history(SMALL)
+    loop = build_loop()
+    if not loop:
         return
-    with Sink() as sink, data.operator_connection(synchronous_commit="on") as operator:
+    nodemailer = peer()
+    with data.operator_connection(synchronous_commit="on") as operator:
         operator.run(CANCEL)
-        sending(data, operator, sink, loop)
-        idle(data, operator, sink)
-        memory(data, operator, sink)
+        for sink in (Sink("a sink that answers after 1 ms", "0.001"), PostfixSink(), Sink("sink.py")):
+            with sink:
+                sending(data, operator, sink, loop, nodemailer)
+        with Sink("sink.py") as sink:
+            idle(data, operator, sink)
+            memory(data, operator, sink)
 
 
 def run():

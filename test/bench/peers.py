@@ -11,16 +11,17 @@ from twins import twins
 PACKAGES = ("better-auth@1", "pg@8")
 
 
-def install(directory):
-    """better-auth from npm, into a directory that goes with the benchmark."""
+def install(directory, packages, script):
+    """Packages from npm, into a directory that goes with the benchmark; the path
+    of a script beside them."""
     if not shutil.which("node") or not shutil.which("npm"):
         raise Skip("node and npm are not installed")
     os.mkdir(directory)
-    done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *PACKAGES],
+    done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *packages],
                           cwd=directory, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode != 0:
-        raise Skip(f"npm cannot install {' '.join(PACKAGES)}")
-    shutil.copy(f"{ROOT}/better_auth.mjs", directory)
+        raise Skip(f"npm cannot install {' '.join(packages)}")
+    return shutil.copy(f"{ROOT}/{script}", directory)
 
 
 def run():
@@ -28,7 +29,7 @@ def run():
         raise Skip("better-auth is installed and measured with --peers only")
     data = twins()
     directory = os.path.join(WORK, "peers")
-    install(directory)
+    install(directory, PACKAGES, "better_auth.mjs")
     psql("postgres", "-c", "CREATE DATABASE bench_peer")
     for clients in (1, 8):
         ours = Pgbench(data.name, clients, "bench_app")

@@ -1,5 +1,11 @@
-"""A mail server on loopback that takes everything; prints its port."""
+"""A mail server on loopback that takes everything; prints its port.
+
+usage: sink.py [SECONDS], after which it gives each of its answers
+"""
 import asyncio
+import sys
+
+DELAY = float(sys.argv[1]) if len(sys.argv) > 1 else 0
 
 
 class Session(asyncio.Protocol):
@@ -7,7 +13,13 @@ class Session(asyncio.Protocol):
 
     def connection_made(self, transport):
         self.transport, self.buffer, self.in_data = transport, b"", False
-        transport.write(b"220 sink\r\n")
+        self.say(b"220 sink\r\n")
+
+    def say(self, words):
+        if DELAY:
+            asyncio.get_running_loop().call_later(DELAY, self.transport.write, words)
+        else:
+            self.transport.write(words)
 
     def data_received(self, data):
         self.buffer += data
@@ -22,17 +34,17 @@ class Session(asyncio.Protocol):
     def answer(self, verb):
         if self.in_data:
             self.in_data = False
-            self.transport.write(b"250 2.0.0 Ok\r\n")
+            self.say(b"250 2.0.0 Ok\r\n")
         elif verb == b"DATA":
             self.in_data = True
-            self.transport.write(b"354 go on\r\n")
+            self.say(b"354 go on\r\n")
         elif verb == b"QUIT":
             self.transport.write(b"221 bye\r\n")
             self.transport.close()
         elif verb == b"EHLO":
-            self.transport.write(b"250-sink\r\n250-SMTPUTF8\r\n250 8BITMIME\r\n")
+            self.say(b"250-sink\r\n250-SMTPUTF8\r\n250 8BITMIME\r\n")
         else:
-            self.transport.write(b"250 2.1.0 Ok\r\n")
+            self.say(b"250 2.1.0 Ok\r\n")
 
 
 async def main():

@@ -57,6 +57,7 @@ find_missing()
 	need libjansson-dev /usr/include/jansson.h
 	[ "$1" != build ] || return 0
 	need python3 /usr/bin/python3
+	[ "$1" != bench ] || need postfix /usr/sbin/smtp-sink
 	[ "$1" != bench ] || return 0
 	need python3-aiosmtpd /usr/lib/python3/dist-packages/aiosmtpd/main.py
 	[ "$1" != demo ] || return 0
