@@ -167,7 +167,7 @@ receive_together(Db *db, DbCall *calls, int count)
 	DbAnswer outcome = DB_YES;
 	int answers = 0;
 
-	while (answered(db->connection, deadline))
+	while (monotonic_ms() < deadline && answered(db->connection, deadline))
 	{
 		PGresult *result = PQgetResult(db->connection);
 		ExecStatusType status = PQresultStatus(result);
@@ -176,9 +176,9 @@ receive_together(Db *db, DbCall *calls, int count)
 			take_answer(calls, count, answers++, result);
 		else if (result && status == PGRES_FATAL_ERROR)
 		{
-			log_event(LOG_LEVEL_DEBUG, "database: %s",
-					  PQresultErrorMessage(result));
 			outcome = is_contention(result) ? DB_LATER : DB_NO;
+			log_event(outcome == DB_LATER ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING,
+					  "database: %s", PQresultErrorMessage(result));
 		}
 		PQclear(result);
 		if (status == PGRES_PIPELINE_SYNC)
@@ -190,8 +190,9 @@ receive_together(Db *db, DbCall *calls, int count)
 }
 
 /*
- * Runs calls as one transaction. What it says of one call holds for it: an
- * error that would come again costs the connection.
+ * Runs calls as one transaction. DB_NO: one of several calls failed, and none
+ * was done. An error of a single call that would come again costs the
+ * connection.
  */
 static DbAnswer
 run_together(Db *db, DbCall *calls, int count)
