@@ -216,15 +216,15 @@ run_together(Db *db, DbCall *calls, int count)
 void
 db_ask_all(Db *db, DbCall *calls, int count)
 {
-	if (count == 0 || run_together(db, calls, count) == DB_YES)
-		return;
-	for (int i = 0; i < count; i++)
-	{
-		DbAnswer outcome = run_together(db, &calls[i], 1);
+	DbAnswer outcome = count > 0 ? run_together(db, calls, count) : DB_YES;
 
-		if (outcome != DB_YES)
-			calls[i].answer = outcome;
-	}
+	if (outcome == DB_YES)
+		return;
+	if (count == 1)
+		calls->answer = outcome;
+	else
+		for (int i = 0; i < count; i++)
+			db_ask_all(db, &calls[i], 1);
 }
 
 /* Ends the sending of a command; its result, or NULL on trouble. */

@@ -21,6 +21,7 @@
 #include "queue.h"
 
 #define COMPANY_MS 2
+#define PATIENCE_MS 20000 /* with rows that somebody has locked */
 
 void
 ledger_open(Ledger *ledger, Db *db, Lane *lanes, int lane_count)
@@ -152,6 +153,31 @@ answer_lane(Lane *lane, DbAnswer answer)
 		lane_answer(lane, answers[answer]);
 }
 
+/*
+ * A letter that waits too long for its answer meets a mail server that has hung
+ * up. So the connection is given up, with its claims, as if it had not
+ * answered.
+ */
+static void
+watch_patience(Ledger *ledger, int count)
+{
+	bool late = false;
+
+	for (int i = 0; i < count; i++)
+		late = late || ledger->calls[i].answer == DB_LATER;
+	if (!late)
+		ledger->late_since = 0;
+	else if (ledger->late_since == 0)
+		ledger->late_since = monotonic_ms();
+	else if (monotonic_ms() - ledger->late_since >= PATIENCE_MS)
+	{
+		log_event(LOG_LEVEL_WARNING, "database: a message has been locked for"
+									 " too long");
+		db_close(ledger->db);
+		ledger->late_since = 0;
+	}
+}
+
 bool
 ledger_settle(Ledger *ledger)
 {
@@ -166,6 +192,7 @@ ledger_settle(Ledger *ledger)
 			ledger->calls[count++] =
 				queue_sending(ledger->lanes[i].id, ledger->lanes[i].fence);
 	db_ask_all(ledger->db, ledger->calls, count);
+	watch_patience(ledger, count);
 
 	for (int i = 0; i < ledger->lane_count; i++)
 	{

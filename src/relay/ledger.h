@@ -26,7 +26,8 @@ typedef struct Ledger
 
 	int count; /* at most three times as many as there are lanes */
 	Owed *owed;
-	int64_t since; /* when the first of them was added */
+	int64_t since;		/* when the first of them was added */
+	int64_t late_since; /* since when some answer is to come later, or 0 */
 	DbCall *calls;
 } Ledger;
 
