@@ -205,28 +205,31 @@ check_inviter(const Invitation *invitation)
 
 /*
  * Use the invitation up and join the tenant, in this order: the seat that it
- * held is the new member's.
+ * held is the new member's. The moment of it.
  */
-static void
+static TimestampTz
 join(const Invitation *invitation, const Account *account)
 {
 	const LinkToken *token = &invitation->token;
+	TimestampTz now;
 
 	check_inviter(invitation);
+	now = GetCurrentTimestamp();
 	if (spi_run(accept_pending, ARG_UUID(token->object_id),
 				ARG_UUID(token->tenant_id), ARG_INT(token->generation),
-				ARG_TIME(GetCurrentTimestamp()), ARG_UUID(account->user_id),
+				ARG_TIME(now), ARG_UUID(account->user_id),
 				ARG_TEXT(role_name(invitation->role)),
 				ARG_TEXT(invitation->address.canonical)) == 0)
 	{
 		read_open(token);
 		refuse_concurrent("change of the invitation");
 	}
-	if (!membership_join(&token->tenant_id, &account->user_id,
-						 invitation->role))
+	if (!membership_join(&token->tenant_id, &account->user_id, invitation->role,
+						 now))
 		refuse_member();
 	workspace_join(&token->tenant_id, &account->user_id, &token->object_id);
 	outbox_cancel_subject(&token->tenant_id, &token->object_id, "accepted");
+	return now;
 }
 
 static Datum
@@ -242,6 +245,7 @@ accept_invitation_body(PG_FUNCTION_ARGS)
 	Password password;
 	Tenant tenant;
 	LinkToken token;
+	TimestampTz joined_at;
 	bool proven;
 
 	SPI_connect();
@@ -276,11 +280,12 @@ accept_invitation_body(PG_FUNCTION_ARGS)
 	}
 	operation.user_id = &joiner.account.user_id;
 	audit_operation(&operation);
-	join(&invitation, &joiner.account);
+	joined_at = join(&invitation, &joiner.account);
 	if (is_new)
 		spi_run(take_locale, ARG_UUID(joiner.account.user_id),
 				ARG_UUID(token.object_id), ARG_UUID(token.tenant_id));
-	session_open(&tenant, &joiner.account, &origin, &start);
+	session_begin(&tenant, &joiner.account, invitation.role, joined_at, &origin,
+				  &start);
 	audit_operation_end();
 	return session_start_result(fcinfo, &start);
 }

@@ -23,10 +23,11 @@
 
 SPI_QUERY(insert_membership,
 		  "INSERT INTO usermgmt.membership (tenant_id, user_id, role, status,"
-		  " is_primary_owner, needs_verified, joined_at)"
-		  " VALUES ($1, $2, $3, 'active', $4, $5, $6)"
+		  " is_primary_owner, needs_verified, joined_at, last_login_at,"
+		  " last_seen_at) VALUES ($1, $2, $3, 'active', $4, $5, $6, $7, $7)"
 		  " ON CONFLICT (tenant_id, user_id) DO NOTHING",
-		  UUIDOID, UUIDOID, TEXTOID, BOOLOID, BOOLOID, TIMESTAMPTZOID);
+		  UUIDOID, UUIDOID, TEXTOID, BOOLOID, BOOLOID, TIMESTAMPTZOID,
+		  TIMESTAMPTZOID);
 SPI_QUERY(find_membership,
 		  "SELECT FROM usermgmt.membership"
 		  " WHERE tenant_id = $1 AND user_id = $2",
@@ -60,38 +61,35 @@ SPI_QUERY(show_member,
 		  UUIDOID, UUIDOID);
 
 /*
- * A founder is the primary owner; an unproven one is kept out until a link
- * mailed to the address was followed.
- */
-static bool
-insert(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id, MemberRole role,
-	   bool founder, bool unproven)
-{
-	return spi_run(insert_membership, ARG_UUID(*tenant_id), ARG_UUID(*user_id),
-				   ARG_TEXT(role_name(role)), ARG_BOOL(founder),
-				   ARG_BOOL(unproven), ARG_TIME(GetCurrentTimestamp())) == 1;
-}
-
-/*
  * The trigger on the new row compares no limit: the seat was the invitation's.
  */
 bool
 membership_join(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
-				MemberRole role)
+				MemberRole role, TimestampTz now)
 {
 	bool joined;
 
 	seat_set_transfer(true);
-	joined = insert(tenant_id, user_id, role, false, false);
+	joined =
+		spi_run(insert_membership, ARG_UUID(*tenant_id), ARG_UUID(*user_id),
+				ARG_TEXT(role_name(role)), ARG_BOOL(false), ARG_BOOL(false),
+				ARG_TIME(now), ARG_TIME(now)) == 1;
 	seat_set_transfer(false);
 	return joined;
 }
 
+/*
+ * A founder is the primary owner; an unproven one is kept out until a link
+ * mailed to the address was followed.
+ */
 bool
 membership_found(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
 				 bool proven)
 {
-	return insert(tenant_id, user_id, ROLE_OWNER, true, !proven);
+	return spi_run(insert_membership, ARG_UUID(*tenant_id), ARG_UUID(*user_id),
+				   ARG_TEXT(role_name(ROLE_OWNER)), ARG_BOOL(true),
+				   ARG_BOOL(!proven), ARG_TIME(GetCurrentTimestamp()),
+				   ARG_NULL(TIMESTAMPTZOID)) == 1;
 }
 
 void

@@ -8,10 +8,11 @@
 #include "core/compat.h"
 #include "core/spi_query.h"
 
-/* Adds a member, who takes the seat of an accepted invitation; false when the
- * person is one already, whatever the status. */
+/* Adds a member, who takes the seat of an accepted invitation and signs in
+ * right away; false when the person is one already, whatever the status. */
 extern bool membership_join(const pg_uuid_t *tenant_id,
-							const pg_uuid_t *user_id, MemberRole role);
+							const pg_uuid_t *user_id, MemberRole role,
+							TimestampTz now);
 
 /* Adds a new tenant's first and primary owner. Who is not proven, being named
  * by address alone, gets in only once a link mailed to it was followed. */

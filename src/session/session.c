@@ -159,20 +159,15 @@ session_start_result(FunctionCallInfo fcinfo, SessionStart *start)
 	return HeapTupleHeaderGetDatum(result);
 }
 
-bool
-session_open(const Tenant *tenant, const Account *account, const Origin *origin,
-			 SessionStart *start)
+void
+session_begin(const Tenant *tenant, const Account *account, MemberRole role,
+			  TimestampTz now, const Origin *origin, SessionStart *start)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	pg_uuid_t *session_id = palloc(sizeof(pg_uuid_t));
 	bytea *hash;
 
-	if (spi_run(enter_membership, ARG_UUID(tenant->tenant_id),
-				ARG_UUID(account->user_id), ARG_TIME(now),
-				ARG_BOOL(account->verified)) == 0)
-		return false;
 	*session_id = uuid_make(now);
-	start->role = role_parse(row_text(spi_row(0), "role"));
+	start->role = role;
 	start->expires_at =
 		setting_after(SETTING_SESSION_TTL, tenant->settings, now);
 	if (origin->not_after != 0)
@@ -181,14 +176,28 @@ session_open(const Tenant *tenant, const Account *account, const Origin *origin,
 	spi_run(
 		insert_session, ARG_UUID(*session_id), ARG_UUID(tenant->tenant_id),
 		ARG_UUID(account->user_id), ARG(BYTEAOID, PointerGetDatum(hash)),
-		ARG_TEXT(role_name(start->role)), ARG_TEXT(account->email),
-		ARG_TIME(now), ARG_TIME(start->expires_at), ARG_TEXT(origin->ip),
+		ARG_TEXT(role_name(role)), ARG_TEXT(account->email), ARG_TIME(now),
+		ARG_TIME(start->expires_at), ARG_TEXT(origin->ip),
 		ARG_TEXT(origin->user_agent),
 		ARG_INT(setting_seconds(SETTING_SESSION_IDLE_TTL, tenant->settings)));
 	start->outcome = "ok";
 	start->session_id = session_id;
 	start->user_id = &account->user_id;
 	start->tenant_id = &tenant->tenant_id;
+}
+
+bool
+session_open(const Tenant *tenant, const Account *account, const Origin *origin,
+			 SessionStart *start)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (spi_run(enter_membership, ARG_UUID(tenant->tenant_id),
+				ARG_UUID(account->user_id), ARG_TIME(now),
+				ARG_BOOL(account->verified)) == 0)
+		return false;
+	session_begin(tenant, account, role_parse(row_text(spi_row(0), "role")),
+				  now, origin, start);
 	return true;
 }
 

@@ -43,6 +43,12 @@ extern Datum session_start_result(FunctionCallInfo fcinfo, SessionStart *start);
 extern bool session_open(const Tenant *tenant, const Account *account,
 						 const Origin *origin, SessionStart *start);
 
+/* The same for who has just become a member with this role, at that moment, by
+ * membership_join(), in this transaction. */
+extern void session_begin(const Tenant *tenant, const Account *account,
+						  MemberRole role, TimestampTz now,
+						  const Origin *origin, SessionStart *start);
+
 /* Moves last use of the actor's session, and with it the idle limit, where the
  * last time was a minute ago (or half the idle limit) and the transaction may
  * write; it is written when that commits. */
