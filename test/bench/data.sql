@@ -1,9 +1,9 @@
 -- A tenant "acme" with a history of :rows sessions, invitations, mails and
 -- events, and a tenth as many members. Loaded in bulk with every trigger and
 -- foreign key off (session_replication_role), so what triggers keep is kept
--- here: canonical addresses, copies of address and role in sessions, and
--- holds_seat. Nothing else counts: acme has no limit, hence no seat_count, and
--- no owner is added.
+-- here: canonical addresses, copies of address and role in sessions, holds_seat,
+-- and the open period of each member. Nothing else counts: acme has no limit,
+-- hence no seat_count, and no owner is added.
 --
 -- psql -v rows=10000 -f data.sql
 SET synchronous_commit = off;
@@ -39,6 +39,10 @@ SELECT :'tenant', bench.id(1, n), CASE WHEN n % 1000 = 1 THEN 'admin' ELSE 'memb
 	CASE WHEN n % 10 <> 0 THEN bench.at(n * 10) END, CASE WHEN n % 10 <> 0 THEN bench.at(n * 10) END,
 	CASE WHEN n % 100 = 0 THEN bench.at(n * 10) END, CASE WHEN n % 100 = 0 THEN 'left' END
 FROM generate_series(1, :people) AS n;
+
+INSERT INTO usermgmt.membership_history (tenant_id, user_id, workspace_id, valid, role, status, database_role, transaction_id)
+SELECT tenant_id, user_id, '00000000-0000-0000-0000-000000000000', tstzrange(joined_at, NULL), role, status, 'bench_app', '3'
+FROM usermgmt.membership WHERE NOT is_primary_owner;
 
 INSERT INTO usermgmt.workspace (tenant_id, workspace_id, slug, name, created_at)
 SELECT :'tenant', bench.id(6, n), 'ws-' || n, 'Workspace ' || n, bench.at(n) FROM generate_series(1, 10) AS n;
