@@ -18,6 +18,7 @@
 #include "utils/lsyscache.h"
 
 #include "core/notes.h"
+#include "core/row_insert.h"
 #include "core/transition.h"
 #include "core/uuid.h"
 #include "member/target.h"
@@ -32,10 +33,10 @@ SPI_QUERY(add_counts,
 		  " GROUP BY 1, 2, 3, 4 HAVING sum(d.n) <> 0",
 		  UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, DATEARRAYOID, INT4ARRAYOID,
 		  UUIDOID);
-SPI_QUERY(add_count,
-		  "INSERT INTO usermgmt.member_count (tenant_id, role, status,"
-		  " logged_in_on, count_id, n) VALUES ($1, $2, $3, $4, $5, $6)",
-		  UUIDOID, TEXTOID, TEXTOID, DATEOID, UUIDOID, INT4OID);
+ROW_INSERT(add_count, "member_count",
+		   "tenant_id, role, status, logged_in_on, count_id, n, folded",
+		   "$1, $2, $3, $4, $5, $6, $7", UUIDOID, TEXTOID, TEXTOID, DATEOID,
+		   UUIDOID, INT4OID, BOOLOID);
 /* All rows of what was added to; who else folds takes others. */
 SPI_QUERY(fold_counts,
 		  "WITH found AS (SELECT c.tenant_id, c.role, c.status,"
@@ -170,11 +171,11 @@ write_difference(const Difference *difference)
 {
 	pg_uuid_t id = uuid_make(GetCurrentTimestamp());
 
-	spi_run(add_count, ARG_UUID(difference->tenant_id),
-			ARG_TEXT(role_name(difference->role)),
-			ARG_TEXT(status_of(difference)),
-			ARG(DATEOID, DateADTGetDatum(difference->logged_in_on)),
-			ARG_UUID(id), ARG_INT(difference->n));
+	row_insert(add_count, ARG_UUID(difference->tenant_id),
+			   ARG_TEXT(role_name(difference->role)),
+			   ARG_TEXT(status_of(difference)),
+			   ARG(DATEOID, DateADTGetDatum(difference->logged_in_on)),
+			   ARG_UUID(id), ARG_INT(difference->n), ARG_BOOL(false));
 }
 
 /*

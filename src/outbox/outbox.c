@@ -16,6 +16,7 @@
 #include "audit/seal.h"
 #include "core/installation.h"
 #include "core/notify.h"
+#include "core/row_insert.h"
 #include "core/settings.h"
 #include "core/slots.h"
 #include "core/uuid.h"
@@ -28,12 +29,12 @@
 #define MAX_STEPS 16
 #define MAX_SEALS 100 /* a run of maintenance is to be short */
 
-SPI_QUERY(insert_message,
-		  "INSERT INTO usermgmt.outbox (message_id, tenant_id, kind,"
-		  " subject_id, recipient, recipient_name, state, due_at, expires_at,"
-		  " created_at) VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9)",
-		  UUIDOID, UUIDOID, TEXTOID, UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID,
-		  TIMESTAMPTZOID, TIMESTAMPTZOID);
+ROW_INSERT(insert_message, "outbox",
+		   "message_id, tenant_id, kind, subject_id, recipient, recipient_name,"
+		   " state, due_at, expires_at, attempts, fence, created_at, held",
+		   "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13", UUIDOID,
+		   UUIDOID, TEXTOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID,
+		   TIMESTAMPTZOID, INT4OID, INT8OID, TIMESTAMPTZOID, BOOLOID);
 SPI_QUERY(cancel_subject,
 		  "UPDATE usermgmt.outbox SET state = 'cancelled', finished_at = $3,"
 		  " reply = $4 WHERE subject_id = $1 AND tenant_id = $2"
@@ -128,13 +129,13 @@ outbox_put(const Mail *mail)
 	pg_uuid_t message_id = uuid_make(now);
 
 	Assert(mail_kind(mail->kind) != NULL);
-	spi_run(insert_message, ARG_UUID(message_id), ARG_UUID(mail->tenant_id),
-			ARG_TEXT(mail->kind), ARG_UUID(mail->subject_id),
-			ARG_TEXT(mail->recipient), ARG_TEXT(mail->recipient_name),
-			ARG_TIME(mail->due_at),
-			mail->expires_at == 0 ? ARG_NULL(TIMESTAMPTZOID)
-								  : ARG_TIME(mail->expires_at),
-			ARG_TIME(now));
+	row_insert(insert_message, ARG_UUID(message_id), ARG_UUID(mail->tenant_id),
+			   ARG_TEXT(mail->kind), ARG_UUID(mail->subject_id),
+			   ARG_TEXT(mail->recipient), ARG_TEXT(mail->recipient_name),
+			   ARG_TEXT("queued"), ARG_TIME(mail->due_at),
+			   mail->expires_at == 0 ? ARG_NULL(TIMESTAMPTZOID)
+									 : ARG_TIME(mail->expires_at),
+			   ARG_INT(0), ARG_BIGINT(0), ARG_TIME(now), ARG_BOOL(false));
 	outbox_wake_relay();
 }
 
