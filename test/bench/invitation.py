@@ -53,15 +53,27 @@ RAW_ACCEPT = """WITH i AS (
 ), m AS (
 	INSERT INTO raw.membership (tenant_id, user_id, role, joined_at, last_login_at, last_seen_at)
 	SELECT tenant_id, accepted_by, role, now(), now(), now() FROM i RETURNING *
+), c AS (
+	INSERT INTO raw.member_count (tenant_id, role, status, logged_in_on, count_id, n)
+	SELECT tenant_id, role, 'active', current_date, gen_random_uuid(), 1 FROM i
+), h AS (
+	INSERT INTO raw.membership_history (tenant_id, user_id, workspace_id, valid, role, status, changed_by, database_role,
+		transaction_id)
+	SELECT tenant_id, accepted_by, '00000000-0000-0000-0000-000000000000', tstzrange(now(), NULL), role, 'active', accepted_by,
+		session_user, pg_current_xact_id()
+	FROM i
+), o AS (
+	UPDATE raw.outbox SET state = 'cancelled', finished_at = now(), reply = 'accepted'
+	WHERE subject_id = $1 AND state IN ('queued', 'claimed')
 ), s AS (
 	INSERT INTO raw.session (session_id, tenant_id, user_id, token_hash, role, email, state, created_at, last_used_at, expires_at)
 	SELECT gen_random_uuid(), tenant_id, accepted_by, sha256('x'), role, email, 'open', now(), now(), now() + interval '8 hours' FROM i
 	RETURNING *
 )
-INSERT INTO raw.audit_event (tenant_id, event_id, occurred_at, actor_user_id, actor_db_role, action, object_type, object_id,
-	subject_email, old, new, transaction_id, epoch)
-SELECT i.tenant_id, gen_random_uuid(), now(), i.accepted_by, session_user, e.action, e.kind, e.id::text, i.email, e.old, e.new,
-	pg_current_xact_id(), 0
+INSERT INTO raw.audit_event (tenant_id, event_id, occurred_at, actor_user_id, actor_email, actor_db_role, action, object_type,
+	object_id, subject_email, old, new, transaction_id, epoch)
+SELECT i.tenant_id, gen_random_uuid(), now(), i.accepted_by, i.email, session_user, e.action, e.kind, e.id::text, i.email, e.old,
+	e.new, pg_current_xact_id(), 0
 FROM i, m, s, LATERAL (VALUES
 	('invitation.accepted', 'invitation', i.invitation_id, jsonb_build_object('state', 'pending', 'accepted_at', NULL, 'accepted_by', NULL),
 		jsonb_build_object('state', i.state, 'accepted_at', i.accepted_at, 'accepted_by', i.accepted_by)),
@@ -141,7 +153,8 @@ def guests(data, number):
             guest["link"] = operator.one(
                 f"SELECT usermgmt.invitation_link('{guest['invitation']}')").split("token=")[1]
         operator.run("INSERT INTO raw.tenant SELECT * FROM usermgmt.tenant ON CONFLICT DO NOTHING;"
-                     " INSERT INTO raw.invitation SELECT * FROM usermgmt.invitation ON CONFLICT DO NOTHING")
+                     " INSERT INTO raw.invitation SELECT * FROM usermgmt.invitation ON CONFLICT DO NOTHING;"
+                     " INSERT INTO raw.outbox SELECT * FROM usermgmt.outbox ON CONFLICT DO NOTHING")
     return found
 
 

@@ -14,7 +14,7 @@ DECLARE
 	t text;
 BEGIN
 	FOREACH s IN ARRAY '{raw,twin}'::text[] LOOP
-		FOREACH t IN ARRAY '{tenant,account,membership,session,invitation,invite_domain,seat_count,outbox,audit_event}'::text[] LOOP
+		FOREACH t IN ARRAY '{tenant,account,membership,membership_history,member_count,session,invitation,invite_domain,seat_count,outbox,audit_event}'::text[] LOOP
 			EXECUTE format('CREATE TABLE %I.%I (LIKE usermgmt.%2$I INCLUDING ALL)', s, t);
 			EXECUTE format('INSERT INTO %I.%I SELECT * FROM usermgmt.%2$I', s, t);
 		END LOOP;
