@@ -5,7 +5,8 @@ from calls import calls, prepare
 from data import SMALL, history
 from measure import Figure, Options, report
 
-USED = "SELECT sum(used_bytes) FROM pg_backend_memory_contexts"
+# Counters that wait for a second at most to be reported are not kept.
+USED = "SELECT sum(used_bytes) FROM pg_backend_memory_contexts WHERE name <> 'PgStat Pending'"
 
 
 def used(connection):
