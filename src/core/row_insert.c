@@ -27,6 +27,7 @@
 #include "utils/rel.h"
 #include "utils/varlena.h"
 
+#include "core/compat.h"
 #include "core/row_insert.h"
 
 typedef struct Prepared
@@ -201,7 +202,7 @@ store(const Prepared *prepared, Relation relation, HeapTuple row)
 		ExecConstraints(target, slot, estate);
 		table_tuple_insert(relation, slot, GetCurrentCommandId(true), 0, NULL);
 		list_free(ExecInsertIndexTuples(target, slot, estate, false, false,
-										NULL, NIL));
+										NULL, NIL, false));
 	}
 	ExecDropSingleTupleTableSlot(slot);
 }
