@@ -55,9 +55,7 @@ link_identity(PG_FUNCTION_ARGS)
 	pg_uuid_t user_id;
 	pg_uuid_t holder;
 
-	if (PG_ARGISNULL(0))
-		refuse_null("user_id");
-	user_id = *PG_GETARG_UUID_P(0);
+	user_id = argument_uuid(fcinfo, 0, "user_id");
 	SPI_connect();
 	begin_writing(fcinfo);
 	if (!account_lock(&user_id))
@@ -88,9 +86,7 @@ unlink_identity(PG_FUNCTION_ARGS)
 	char *subject = subject_require(argument_text(fcinfo, 2));
 	pg_uuid_t user_id;
 
-	if (PG_ARGISNULL(0))
-		refuse_null("user_id");
-	user_id = *PG_GETARG_UUID_P(0);
+	user_id = argument_uuid(fcinfo, 0, "user_id");
 	SPI_connect();
 	begin_writing(fcinfo);
 	if (spi_run(delete_identity, ARG_TEXT(provider), ARG_TEXT(subject),

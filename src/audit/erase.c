@@ -299,9 +299,7 @@ erase_person(PG_FUNCTION_ARGS)
 	ErasedPerson person;
 	int32 count;
 
-	if (PG_ARGISNULL(0))
-		refuse_null("user_id");
-	user_id = *PG_GETARG_UUID_P(0);
+	user_id = argument_uuid(fcinfo, 0, "user_id");
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR, (errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 						errmsg("a person can only be erased in a transaction "

@@ -123,6 +123,14 @@ argument_text(FunctionCallInfo fcinfo, int n)
 	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
+pg_uuid_t
+argument_uuid(FunctionCallInfo fcinfo, int n, const char *argument)
+{
+	if (PG_ARGISNULL(n))
+		refuse_null(argument);
+	return *PG_GETARG_UUID_P(n);
+}
+
 /*
  * Whether a control character stands here, one of U+0080 to U+009F included.
  */

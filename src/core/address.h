@@ -6,6 +6,7 @@
 
 #include "fmgr.h"
 #include "utils/jsonb.h"
+#include "utils/uuid.h"
 
 #include "core/compat.h"
 
@@ -28,6 +29,10 @@ extern Address address_require(const char *text, const char *argument);
 
 /* The text argument of this number as a palloc'd C string, NULL when null. */
 extern char *argument_text(FunctionCallInfo fcinfo, int n);
+
+/* The uuid argument of this number. Raises 22023 naming it when null. */
+extern pg_uuid_t argument_uuid(FunctionCallInfo fcinfo, int n,
+							   const char *argument);
 
 /* The jsonb argument of this number, NULL when null. Raises 22023 naming the
  * argument unless it is an object of less than 100 kB. */

@@ -126,9 +126,7 @@ invitation_begin_change(FunctionCallInfo fcinfo)
 	Tenant tenant;
 	SpiRow row;
 
-	if (PG_ARGISNULL(0))
-		refuse_null("invitation_id");
-	change.invitation_id = *PG_GETARG_UUID_P(0);
+	change.invitation_id = argument_uuid(fcinfo, 0, "invitation_id");
 	SPI_connect();
 	begin_writing(fcinfo);
 	tenant = tenant_read(&change.caller.tenant_id);
@@ -323,9 +321,7 @@ invitation_json(PG_FUNCTION_ARGS)
 	pg_uuid_t invitation_id;
 	Datum result;
 
-	if (PG_ARGISNULL(0))
-		refuse_null("invitation_id");
-	invitation_id = *PG_GETARG_UUID_P(0);
+	invitation_id = argument_uuid(fcinfo, 0, "invitation_id");
 	SPI_connect();
 	if (spi_read(invitation_as_json, ARG_UUID(invitation_id),
 				 ARG_UUID(caller.tenant_id)) == 0)

@@ -184,9 +184,7 @@ member_lock_target(FunctionCallInfo fcinfo, bool with_account)
 {
 	Target target = {.caller = caller_require(ROLE_ADMIN)};
 
-	if (PG_ARGISNULL(0))
-		refuse_null("user_id");
-	target.user_id = *PG_GETARG_UUID_P(0);
+	target.user_id = argument_uuid(fcinfo, 0, "user_id");
 	begin_writing(fcinfo);
 	target.tenant = tenant_read(&target.caller.tenant_id);
 	seat_prepare(&target.tenant);

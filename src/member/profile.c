@@ -198,12 +198,8 @@ link_previous_account(PG_FUNCTION_ARGS)
 	pg_uuid_t new_id;
 	uint64 records;
 
-	if (PG_ARGISNULL(0))
-		refuse_null("old_user_id");
-	if (PG_ARGISNULL(1))
-		refuse_null("new_user_id");
-	old_id = *PG_GETARG_UUID_P(0);
-	new_id = *PG_GETARG_UUID_P(1);
+	old_id = argument_uuid(fcinfo, 0, "old_user_id");
+	new_id = argument_uuid(fcinfo, 1, "new_user_id");
 	SPI_connect();
 	begin_writing(fcinfo);
 	check_accounts(&old_id, &new_id);

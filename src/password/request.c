@@ -208,9 +208,7 @@ send_password_reset(PG_FUNCTION_ARGS)
 	Account account;
 	Tenant tenant;
 
-	if (PG_ARGISNULL(0))
-		refuse_null("user_id");
-	user_id = *PG_GETARG_UUID_P(0);
+	user_id = argument_uuid(fcinfo, 0, "user_id");
 	SPI_connect();
 	begin_writing(fcinfo);
 	tenant = tenant_lock_shared(&caller.tenant_id);

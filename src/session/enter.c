@@ -107,9 +107,7 @@ start_session(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("only an operator without a session starts one "
 							   "for somebody else")));
-	if (PG_ARGISNULL(0))
-		refuse_null("user_id");
-	user_id = *PG_GETARG_UUID_P(0);
+	user_id = argument_uuid(fcinfo, 0, "user_id");
 	*tenant_id = caller.tenant_id;
 	SPI_connect();
 	begin_writing(fcinfo);

@@ -63,9 +63,7 @@ revoke_session(PG_FUNCTION_ARGS)
 	pg_uuid_t session_id;
 	pg_uuid_t user_id;
 
-	if (PG_ARGISNULL(0))
-		refuse_null("session_id");
-	session_id = *PG_GETARG_UUID_P(0);
+	session_id = argument_uuid(fcinfo, 0, "session_id");
 	SPI_connect();
 	begin_writing(fcinfo);
 	if (spi_latest(find_session, ARG_UUID(session_id),
@@ -101,9 +99,7 @@ revoke_user_sessions(PG_FUNCTION_ARGS)
 	bool own;
 	int32 ended;
 
-	if (PG_ARGISNULL(0))
-		refuse_null("user_id");
-	user_id = *PG_GETARG_UUID_P(0);
+	user_id = argument_uuid(fcinfo, 0, "user_id");
 	own = caller.actor != NULL && uuid_equal(&caller.actor->user_id, &user_id);
 	SPI_connect();
 	begin_writing(fcinfo);

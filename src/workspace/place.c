@@ -223,9 +223,7 @@ set_workspace_member(PG_FUNCTION_ARGS)
 	WorkspaceChange change = workspace_begin_change(fcinfo, true);
 	pg_uuid_t user_id;
 
-	if (PG_ARGISNULL(1))
-		refuse_null("user_id");
-	user_id = *PG_GETARG_UUID_P(1);
+	user_id = argument_uuid(fcinfo, 1, "user_id");
 	if (change.archived)
 		refuse_archived();
 	membership_require_active(&change.caller.tenant_id, &user_id);
@@ -245,9 +243,7 @@ remove_workspace_member(PG_FUNCTION_ARGS)
 	WorkspaceChange change = workspace_begin_change(fcinfo, true);
 	pg_uuid_t user_id;
 
-	if (PG_ARGISNULL(1))
-		refuse_null("user_id");
-	user_id = *PG_GETARG_UUID_P(1);
+	user_id = argument_uuid(fcinfo, 1, "user_id");
 	if (spi_run(drop_place, ARG_UUID(change.caller.tenant_id),
 				ARG_UUID(change.workspace_id), ARG_UUID(user_id)) == 0)
 		ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),

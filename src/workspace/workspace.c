@@ -115,9 +115,7 @@ workspace_begin_change(FunctionCallInfo fcinfo, bool by_its_admin)
 	WorkspaceChange change = {
 		.caller = caller_require(by_its_admin ? ROLE_MEMBER : ROLE_ADMIN)};
 
-	if (PG_ARGISNULL(0))
-		refuse_null("workspace_id");
-	change.workspace_id = *PG_GETARG_UUID_P(0);
+	change.workspace_id = argument_uuid(fcinfo, 0, "workspace_id");
 	SPI_connect();
 	begin_writing(fcinfo);
 	(void) tenant_lock_shared(&change.caller.tenant_id);

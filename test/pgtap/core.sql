@@ -73,7 +73,7 @@ SELECT is_empty(
 	'R22 no function takes or gives what SQL can not name');
 SELECT set_eq(
 	$$SELECT proname::text, provolatile::text FROM pg_temp.extension_function WHERE provolatile = 'i' OR proparallel = 's'$$,
-	$$SELECT f, 'i' FROM unnest(ARRAY['id', 'id_at', 'public_id']) AS f UNION ALL
+	$$SELECT f, 'i' FROM unnest(ARRAY['id', 'id_at', 'names_address', 'public_id']) AS f UNION ALL
 		SELECT f, 's' FROM unnest(ARRAY['delivery_of', 'effective_limit', 'effective_seconds', 'effective_switch', 'mail_time', 'relative_time']) AS f$$,
 	'R9 only what reads neither tables nor who is acting is immutable or parallel safe');
 SELECT set_eq(
