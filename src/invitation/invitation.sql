@@ -87,7 +87,7 @@ CREATE TRIGGER consequences AFTER INSERT OR UPDATE OF state, expires_at, holds_s
 CREATE VIEW usermgmt.invitation_detail AS
 	SELECT i.invitation_id, i.tenant_id, i.email, i.name, i.role,
 		coalesce((
-			SELECT jsonb_object_agg(w.slug, p.role ORDER BY w.slug)
+			SELECT jsonb_object_agg(w.slug, p.role)
 			FROM usermgmt.invitation_workspace AS p
 			JOIN usermgmt.workspace AS w ON w.tenant_id = p.tenant_id AND w.workspace_id = p.workspace_id
 			WHERE p.invitation_id = i.invitation_id AND p.tenant_id = i.tenant_id
@@ -98,10 +98,9 @@ CREATE VIEW usermgmt.invitation_detail AS
 		i.expires_at, i.accepted_at, i.accepted_by, i.revoked_at, i.revoked_by, i.revoke_reason,
 		last.delivery, last.delivery_detail,
 		i.state = 'pending' AND t.suspended_at IS NULL AND usermgmt.has_role(i.role)
-			AND usermgmt.effective_switch(t.settings, 'invitations_enabled')
+			AND t.invitations_enabled
 			AND (i.expires_at <= statement_timestamp() AND (i.holds_seat OR usermgmt.seat_is_free())
-				OR i.expires_at > statement_timestamp() AND i.queued_at <= statement_timestamp()
-					- make_interval(secs => usermgmt.effective_seconds(t.settings, 'resend_cooldown'))) AS can_resend,
+				OR i.expires_at > statement_timestamp() AND i.queued_at <= t.cooled_down) AS can_resend,
 		i.state = 'pending' AND usermgmt.has_role(i.role) AS can_revoke,
 		i.declined_at,
 		i.state = 'pending' AND i.expires_at > statement_timestamp() AND t.suspended_at IS NULL
@@ -118,7 +117,15 @@ CREATE VIEW usermgmt.invitation_detail AS
 			) AS can_accept,
 		i.state
 	FROM usermgmt.invitation AS i
-	JOIN usermgmt.tenant AS t ON t.tenant_id = i.tenant_id
+	JOIN (
+		SELECT t.tenant_id, t.suspended_at, settings.invitations_enabled, settings.cooled_down
+		FROM usermgmt.tenant AS t
+		CROSS JOIN LATERAL (
+			SELECT usermgmt.effective_switch(t.settings, 'invitations_enabled') AS invitations_enabled,
+				statement_timestamp() - make_interval(secs => usermgmt.effective_seconds(t.settings, 'resend_cooldown')) AS cooled_down
+			OFFSET 0 -- once for the tenant, not for each invitation
+		) AS settings
+	) AS t ON t.tenant_id = i.tenant_id
 	CROSS JOIN LATERAL (
 		SELECT min(o.finished_at) AS first_sent_at, max(o.finished_at) AS last_sent_at, count(*)::integer AS send_count
 		FROM usermgmt.outbox AS o

@@ -184,22 +184,28 @@ CREATE VIEW usermgmt.member_detail AS
 	SELECT m.user_id, m.tenant_id, a.email, a.name, m.role, m.is_primary_owner, m.status,
 		CASE
 			WHEN m.last_login_at IS NULL THEN 'never_logged_in'
-			WHEN m.last_login_at > statement_timestamp()
-				- make_interval(secs => usermgmt.effective_seconds(t.settings, 'inactive_after')) THEN 'active'
+			WHEN m.last_login_at > t.active_since THEN 'active'
 			ELSE 'inactive'
 		END AS activity,
 		m.joined_at, m.last_login_at, m.last_seen_at,
 		usermgmt.relative_time(m.last_seen_at) AS last_active,
 		m.deactivated_at, m.deactivated_by, m.deactivation_reason,
 		coalesce((
-			SELECT jsonb_object_agg(w.slug, p.role ORDER BY w.slug)
+			SELECT jsonb_object_agg(w.slug, p.role)
 			FROM usermgmt.workspace_member AS p
 			JOIN usermgmt.workspace AS w ON w.tenant_id = p.tenant_id AND w.workspace_id = p.workspace_id
 			WHERE p.tenant_id = m.tenant_id AND p.user_id = m.user_id AND w.archived_at IS NULL
 		), '{}') AS workspaces,
 		m.metadata
 	FROM usermgmt.membership AS m
-	JOIN usermgmt.tenant AS t ON t.tenant_id = m.tenant_id
+	JOIN (
+		SELECT t.tenant_id, threshold.active_since
+		FROM usermgmt.tenant AS t
+		CROSS JOIN LATERAL (
+			SELECT statement_timestamp() - make_interval(secs => usermgmt.effective_seconds(t.settings, 'inactive_after')) AS active_since
+			OFFSET 0 -- once for the tenant, not for each member
+		) AS threshold
+	) AS t ON t.tenant_id = m.tenant_id
 	CROSS JOIN LATERAL (SELECT a.email, a.name FROM usermgmt.account AS a WHERE a.user_id = m.user_id LIMIT 1) AS a;
 COMMENT ON VIEW usermgmt.member_detail IS 'Every member of every tenant in the columns of the view members.';
 
@@ -208,23 +214,25 @@ CREATE FUNCTION usermgmt.member_list_tenant() RETURNS uuid
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.member_list_tenant() IS 'The present tenant if the acting user may list its members: an admin, or anybody where members_see_members is on; else NULL.';
 
--- What only admins and the person should know is NULL for ordinary members.
+-- What only admins and the person should know is NULL for ordinary members. Who
+-- asks is found out once (OFFSET 0), as an admin of which tenant.
 CREATE VIEW usermgmt.members WITH (security_barrier) AS
-	SELECT user_id, tenant_id, email, name, role, is_primary_owner, status,
-		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN activity END AS activity,
-		joined_at,
-		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN last_login_at END AS last_login_at,
-		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN last_seen_at END AS last_seen_at,
-		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN last_active END AS last_active,
-		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN deactivated_at END AS deactivated_at,
-		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN deactivated_by END AS deactivated_by,
-		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN deactivation_reason END AS deactivation_reason,
-		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN workspaces END AS workspaces,
-		CASE WHEN usermgmt.has_role('admin') OR user_id = usermgmt.current_user_id() THEN metadata END AS metadata
-	FROM usermgmt.member_detail
-	WHERE tenant_id = usermgmt.member_list_tenant()
-		AND (status = 'active' OR usermgmt.has_role('admin'))
-	ORDER BY joined_at, user_id;
+	SELECT d.user_id, d.tenant_id, d.email, d.name, d.role, d.is_primary_owner, d.status,
+		CASE WHEN d.tenant_id = asker.admin_of OR d.user_id = asker.user_id THEN d.activity END AS activity,
+		d.joined_at,
+		CASE WHEN d.tenant_id = asker.admin_of OR d.user_id = asker.user_id THEN d.last_login_at END AS last_login_at,
+		CASE WHEN d.tenant_id = asker.admin_of OR d.user_id = asker.user_id THEN d.last_seen_at END AS last_seen_at,
+		CASE WHEN d.tenant_id = asker.admin_of OR d.user_id = asker.user_id THEN d.last_active END AS last_active,
+		CASE WHEN d.tenant_id = asker.admin_of OR d.user_id = asker.user_id THEN d.deactivated_at END AS deactivated_at,
+		CASE WHEN d.tenant_id = asker.admin_of OR d.user_id = asker.user_id THEN d.deactivated_by END AS deactivated_by,
+		CASE WHEN d.tenant_id = asker.admin_of OR d.user_id = asker.user_id THEN d.deactivation_reason END AS deactivation_reason,
+		CASE WHEN d.tenant_id = asker.admin_of OR d.user_id = asker.user_id THEN d.workspaces END AS workspaces,
+		CASE WHEN d.tenant_id = asker.admin_of OR d.user_id = asker.user_id THEN d.metadata END AS metadata
+	FROM usermgmt.member_detail AS d
+	CROSS JOIN (SELECT usermgmt.tenant_as('admin') AS admin_of, usermgmt.current_user_id() AS user_id OFFSET 0) AS asker
+	WHERE d.tenant_id = usermgmt.member_list_tenant()
+		AND (d.status = 'active' OR d.tenant_id = asker.admin_of)
+	ORDER BY d.joined_at, d.user_id;
 COMMENT ON VIEW usermgmt.members IS 'The members of the present tenant, for its admins; where members_see_members is on, other members see the active ones, but not their doings.';
 COMMENT ON COLUMN usermgmt.members.user_id IS 'Id of the person.';
 COMMENT ON COLUMN usermgmt.members.tenant_id IS 'Id of the tenant.';
