@@ -57,16 +57,18 @@ SPI_QUERY(end_session,
 		  " end_reason = 'logged out' WHERE session_id = $1"
 		  " AND tenant_id = $2 AND state = 'open'",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
+/* By the places of the rows: a join could be planned to read the whole table.
+ */
 SPI_QUERY(purge_sessions,
-		  "DELETE FROM usermgmt.session WHERE (session_id, tenant_id) IN"
-		  " (SELECT session_id, tenant_id FROM usermgmt.session"
-		  " WHERE expires_at <= $1 - INTERVAL '1 day' FOR UPDATE SKIP LOCKED)",
+		  "DELETE FROM usermgmt.session WHERE ctid = ANY (ARRAY(SELECT ctid"
+		  " FROM usermgmt.session WHERE expires_at <= $1 - INTERVAL '1 day'"
+		  " FOR UPDATE SKIP LOCKED))",
 		  TIMESTAMPTZOID);
 SPI_QUERY(purge_throttles,
-		  "DELETE FROM usermgmt.login_throttle WHERE address IN"
-		  " (SELECT address FROM usermgmt.login_throttle"
+		  "DELETE FROM usermgmt.login_throttle WHERE ctid = ANY (ARRAY("
+		  "SELECT ctid FROM usermgmt.login_throttle"
 		  " WHERE last_failure_at <= $1 - INTERVAL '1 day'"
-		  " FOR UPDATE SKIP LOCKED)",
+		  " FOR UPDATE SKIP LOCKED))",
 		  TIMESTAMPTZOID);
 
 Origin
