@@ -131,11 +131,16 @@ CREATE VIEW usermgmt.broken_invariant (problem, object, detail) AS
 	FROM (
 		SELECT tenant_id, sum(n) FILTER (WHERE counted) AS counted, sum(n) FILTER (WHERE NOT counted) AS members
 		FROM (
-			SELECT c.tenant_id, c.role, c.status, c.logged_in_on, c.n, true AS counted FROM usermgmt.member_count AS c
+			SELECT c.tenant_id, c.workspace_id, c.role, c.status, c.logged_in_on, c.n, true AS counted FROM usermgmt.member_count AS c
 			UNION ALL
-			SELECT m.tenant_id, m.role, m.status, coalesce((m.last_login_at AT TIME ZONE 'UTC')::date, '-infinity'), 1, false FROM usermgmt.membership AS m
+			SELECT m.tenant_id, p.workspace_id, m.role, m.status, coalesce((m.last_login_at AT TIME ZONE 'UTC')::date, '-infinity'), 1, false
+			FROM usermgmt.membership AS m
+			CROSS JOIN LATERAL (
+				SELECT '00000000-0000-0000-0000-000000000000'::uuid
+				UNION ALL SELECT w.workspace_id FROM usermgmt.workspace_member AS w WHERE w.tenant_id = m.tenant_id AND w.user_id = m.user_id
+			) AS p (workspace_id)
 		) AS n
-		GROUP BY tenant_id, role, status, logged_in_on
+		GROUP BY tenant_id, workspace_id, role, status, logged_in_on
 		HAVING coalesce(sum(n) FILTER (WHERE counted), 0) <> coalesce(sum(n) FILTER (WHERE NOT counted), 0)
 	) AS d
 	JOIN usermgmt.tenant AS t USING (tenant_id)

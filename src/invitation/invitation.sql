@@ -349,7 +349,7 @@ CREATE VIEW usermgmt.member_statistics WITH (security_barrier) AS
 			coalesce(sum(c.n) FILTER (WHERE c.status = 'active' AND c.logged_in_on = '-infinity'), 0)::integer AS never_logged_in,
 			coalesce(sum(c.n) FILTER (WHERE c.status = 'deactivated'), 0)::integer AS deactivated
 		FROM usermgmt.member_count AS c
-		WHERE c.tenant_id = t.tenant_id
+		WHERE c.tenant_id = t.tenant_id AND c.workspace_id = '00000000-0000-0000-0000-000000000000'
 	) AS m
 	CROSS JOIN LATERAL (
 		SELECT count(*)::integer AS logged_in

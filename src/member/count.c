@@ -1,14 +1,20 @@
 /*
  * count.c
- *	  How many members of which role, status and day of last log-in there are,
- *	  kept and not counted.
+ *	  How many members of which role, status and day of last log-in a tenant
+ *	  and each of its workspaces has, kept and not counted.
  *
  * A change adds rows with the difference and touches none, so nobody waits for
  * anybody and no snapshot is too old; the sum is exact at every instant.
  * run_maintenance() folds them. The day of the last log-in (UTC) is part of
  * it, so that activity, which changes by the passing of time alone, is a sum
- * of days and a look at the members of one: member_statistics does that. A
- * log-in adds rows once a day and member.
+ * of days and a look at the members of one: member_statistics does that, and
+ * the health of a workspace. A log-in adds rows once a day and member, and for
+ * each workspace of the member.
+ *
+ * A place in a workspace counts by what the membership is. Whoever gives or
+ * takes a place locks the membership FOR SHARE before looking at it, and
+ * whoever changes the membership looks at the places as they are by then, not
+ * at those of an old snapshot: so each sees the other.
  */
 #include "postgres.h"
 
@@ -25,42 +31,57 @@
 #include "outbox/outbox.h"
 
 SPI_QUERY(add_counts,
-		  "INSERT INTO usermgmt.member_count (tenant_id, role, status,"
-		  " logged_in_on, count_id, n) SELECT d.tenant_id, d.role, d.status,"
-		  " d.logged_in_on, $6, sum(d.n)::integer"
-		  " FROM unnest($1, $2, $3, $4, $5)"
-		  " AS d (tenant_id, role, status, logged_in_on, n)"
-		  " GROUP BY 1, 2, 3, 4 HAVING sum(d.n) <> 0",
-		  UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, DATEARRAYOID, INT4ARRAYOID,
-		  UUIDOID);
+		  "INSERT INTO usermgmt.member_count (tenant_id, workspace_id, role,"
+		  " status, logged_in_on, count_id, n) SELECT d.tenant_id,"
+		  " d.workspace_id, d.role, d.status, d.logged_in_on, $7,"
+		  " sum(d.n)::integer FROM unnest($1, $2, $3, $4, $5, $6)"
+		  " AS d (tenant_id, workspace_id, role, status, logged_in_on, n)"
+		  " GROUP BY 1, 2, 3, 4, 5 HAVING sum(d.n) <> 0",
+		  UUIDARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, DATEARRAYOID,
+		  INT4ARRAYOID, UUIDOID);
 ROW_INSERT(add_count, "member_count",
-		   "tenant_id, role, status, logged_in_on, count_id, n, folded",
-		   "$1, $2, $3, $4, $5, $6, $7", UUIDOID, TEXTOID, TEXTOID, DATEOID,
-		   UUIDOID, INT4OID, BOOLOID);
+		   "tenant_id, workspace_id, role, status, logged_in_on, count_id, n,"
+		   " folded",
+		   "$1, $2, $3, $4, $5, $6, $7, $8", UUIDOID, UUIDOID, TEXTOID, TEXTOID,
+		   DATEOID, UUIDOID, INT4OID, BOOLOID);
 /* All rows of what was added to; who else folds takes others. */
 SPI_QUERY(fold_counts,
-		  "WITH found AS (SELECT c.tenant_id, c.role, c.status,"
+		  "WITH found AS (SELECT c.tenant_id, c.workspace_id, c.role, c.status,"
 		  " c.logged_in_on, c.count_id FROM usermgmt.member_count AS c"
-		  " WHERE (c.tenant_id, c.role, c.status, c.logged_in_on) IN"
-		  " (SELECT f.tenant_id, f.role, f.status, f.logged_in_on"
-		  " FROM usermgmt.member_count AS f WHERE NOT f.folded)"
-		  " FOR UPDATE SKIP LOCKED),"
+		  " WHERE (c.tenant_id, c.workspace_id, c.role, c.status,"
+		  " c.logged_in_on) IN (SELECT f.tenant_id, f.workspace_id, f.role,"
+		  " f.status, f.logged_in_on FROM usermgmt.member_count AS f"
+		  " WHERE NOT f.folded) FOR UPDATE SKIP LOCKED),"
 		  " gone AS (DELETE FROM usermgmt.member_count AS c USING found AS f"
-		  " WHERE c.tenant_id = f.tenant_id AND c.role = f.role"
-		  " AND c.status = f.status AND c.logged_in_on = f.logged_in_on"
+		  " WHERE c.tenant_id = f.tenant_id AND c.workspace_id = f.workspace_id"
+		  " AND c.role = f.role AND c.status = f.status"
+		  " AND c.logged_in_on = f.logged_in_on"
 		  " AND c.count_id = f.count_id RETURNING c.*)"
-		  " INSERT INTO usermgmt.member_count (tenant_id, role, status,"
-		  " logged_in_on, count_id, n, folded) SELECT g.tenant_id, g.role,"
-		  " g.status, g.logged_in_on, gen_random_uuid(), sum(g.n), true"
-		  " FROM gone AS g WHERE $1 IS NOT NULL GROUP BY 1, 2, 3, 4"
-		  " HAVING sum(g.n) <> 0",
+		  " INSERT INTO usermgmt.member_count (tenant_id, workspace_id, role,"
+		  " status, logged_in_on, count_id, n, folded) SELECT g.tenant_id,"
+		  " g.workspace_id, g.role, g.status, g.logged_in_on,"
+		  " gen_random_uuid(), sum(g.n), true FROM gone AS g"
+		  " WHERE $1 IS NOT NULL GROUP BY 1, 2, 3, 4, 5 HAVING sum(g.n) <> 0",
 		  TIMESTAMPTZOID);
+SPI_QUERY(clear_places,
+		  "DELETE FROM usermgmt.member_count WHERE workspace_id <> $1",
+		  UUIDOID);
+SPI_QUERY(find_places,
+		  "SELECT workspace_id FROM usermgmt.workspace_member"
+		  " WHERE tenant_id = $1 AND user_id = $2",
+		  UUIDOID, UUIDOID);
+SPI_QUERY(lock_member,
+		  "SELECT tenant_id, role, status, last_login_at"
+		  " FROM usermgmt.membership WHERE tenant_id = $1 AND user_id = $2"
+		  " FOR SHARE",
+		  UUIDOID, UUIDOID);
 
 /* One more or less. */
 typedef struct Difference
 {
 	Note note;
 	pg_uuid_t tenant_id;
+	pg_uuid_t workspace_id; /* nil: the tenant */
 	bool active;
 	MemberRole role;
 	DateADT logged_in_on; /* DATEVAL_NOBEGIN: never */
@@ -116,31 +137,119 @@ note(const Difference *difference)
 }
 
 /*
- * AFTER trigger, per row: note the difference, mostly none.
+ * Note it for the tenant, and for each workspace where the person works now.
  */
-PG_FUNCTION_INFO_V1(member_count_note);
+static void
+note_with_places(const Difference *difference, uint64 places)
+{
+	Difference placed = *difference;
+
+	note(difference);
+	for (uint64 i = 0; i < places; i++)
+	{
+		placed.workspace_id = row_uuid(spi_row(i), "workspace_id");
+		note(&placed);
+	}
+}
+
+static uint64
+places_of(SpiRow member)
+{
+	pg_uuid_t tenant_id = row_uuid(member, "tenant_id");
+	pg_uuid_t user_id = row_uuid(member, "user_id");
+
+	return spi_latest(find_places, ARG_UUID(tenant_id), ARG_UUID(user_id));
+}
+
+/*
+ * AFTER INSERT trigger, per row; who is new has no place yet.
+ */
+PG_FUNCTION_INFO_V1(member_count_join);
 Datum
-member_count_note(PG_FUNCTION_ARGS)
+member_count_join(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger =
 		trigger_require(fcinfo, TRIGGER_EVENT_AFTER | TRIGGER_EVENT_ROW);
-	Difference before;
-	Difference after;
+	Difference joined = class_of(trigger_row(trigger), 1);
 
-	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
-	{
-		before = class_of(trigger_row(trigger), -1);
-		after = class_of(trigger_new_row(trigger), 1);
-		if (before.role == after.role && before.active == after.active &&
-			before.logged_in_on == after.logged_in_on)
-			return PointerGetDatum(NULL);
-		note(&before);
-		note(&after);
+	note(&joined);
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * AFTER UPDATE trigger, per row: note the difference, mostly none.
+ */
+PG_FUNCTION_INFO_V1(member_count_move);
+Datum
+member_count_move(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger =
+		trigger_require(fcinfo, TRIGGER_EVENT_AFTER | TRIGGER_EVENT_ROW);
+	Difference before = class_of(trigger_row(trigger), -1);
+	Difference after = class_of(trigger_new_row(trigger), 1);
+	uint64 places;
+
+	if (before.role == after.role && before.active == after.active &&
+		before.logged_in_on == after.logged_in_on)
 		return PointerGetDatum(NULL);
-	}
-	after = class_of(trigger_row(trigger),
-					 TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? 1 : -1);
-	note(&after);
+	SPI_connect();
+	places = places_of(trigger_row(trigger));
+	note_with_places(&before, places);
+	note_with_places(&after, places);
+	SPI_finish();
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * BEFORE DELETE trigger, per row: the places go with the membership.
+ */
+PG_FUNCTION_INFO_V1(member_count_leave);
+Datum
+member_count_leave(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger =
+		trigger_require(fcinfo, TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW);
+	Difference left = class_of(trigger_row(trigger), -1);
+
+	SPI_connect();
+	note_with_places(&left, places_of(trigger_row(trigger)));
+	SPI_finish();
+	return PointerGetDatum(trigger->tg_trigtuple);
+}
+
+/*
+ * Note a place; of somebody who leaves the tenant it is noted already.
+ */
+static void
+note_place(SpiRow place, int32 n)
+{
+	pg_uuid_t tenant_id = row_uuid(place, "tenant_id");
+	pg_uuid_t user_id = row_uuid(place, "user_id");
+	Difference difference;
+
+	if (spi_run(lock_member, ARG_UUID(tenant_id), ARG_UUID(user_id)) == 0)
+		return;
+	difference = class_of(spi_row(0), n);
+	difference.workspace_id = row_uuid(place, "workspace_id");
+	note(&difference);
+}
+
+/*
+ * AFTER trigger on the places, per row.
+ */
+PG_FUNCTION_INFO_V1(member_count_place);
+Datum
+member_count_place(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger =
+		trigger_require(fcinfo, TRIGGER_EVENT_AFTER | TRIGGER_EVENT_ROW);
+	bool gone = !TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
+
+	SPI_connect();
+	note_place(trigger_row(trigger), gone ? -1 : 1);
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		note_place(trigger_new_row(trigger), 1);
+	SPI_finish();
 	return PointerGetDatum(NULL);
 }
 
@@ -172,6 +281,7 @@ write_difference(const Difference *difference)
 	pg_uuid_t id = uuid_make(GetCurrentTimestamp());
 
 	row_insert(add_count, ARG_UUID(difference->tenant_id),
+			   ARG_UUID(difference->workspace_id),
 			   ARG_TEXT(role_name(difference->role)),
 			   ARG_TEXT(status_of(difference)),
 			   ARG(DATEOID, DateADTGetDatum(difference->logged_in_on)),
@@ -186,6 +296,7 @@ write_differences(int first)
 {
 	int count = differences.count - first;
 	Datum *tenants = palloc(count * sizeof(Datum));
+	Datum *workspaces = palloc(count * sizeof(Datum));
 	Datum *roles = palloc(count * sizeof(Datum));
 	Datum *statuses = palloc(count * sizeof(Datum));
 	Datum *days = palloc(count * sizeof(Datum));
@@ -197,12 +308,14 @@ write_differences(int first)
 		Difference *difference = notes_item(&differences, first + i);
 
 		tenants[i] = UUIDPGetDatum(&difference->tenant_id);
+		workspaces[i] = UUIDPGetDatum(&difference->workspace_id);
 		roles[i] = CStringGetTextDatum(role_name(difference->role));
 		statuses[i] = CStringGetTextDatum(status_of(difference));
 		days[i] = DateADTGetDatum(difference->logged_in_on);
 		numbers[i] = Int32GetDatum(difference->n);
 	}
 	spi_run(add_counts, array_of(UUIDARRAYOID, tenants, count, UUIDOID),
+			array_of(UUIDARRAYOID, workspaces, count, UUIDOID),
 			array_of(TEXTARRAYOID, roles, count, TEXTOID),
 			array_of(TEXTARRAYOID, statuses, count, TEXTOID),
 			array_of(DATEARRAYOID, days, count, DATEOID),
@@ -230,6 +343,22 @@ member_count_write(PG_FUNCTION_ARGS)
 			write_difference(notes_item(&differences, i));
 	SPI_finish();
 	notes_forget(&differences, first);
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * AFTER TRUNCATE trigger on the places.
+ */
+PG_FUNCTION_INFO_V1(member_count_clear);
+Datum
+member_count_clear(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t nil = {{0}};
+
+	trigger_require(fcinfo, TRIGGER_EVENT_AFTER);
+	SPI_connect();
+	spi_run(clear_places, ARG_UUID(nil));
+	SPI_finish();
 	return PointerGetDatum(NULL);
 }
 

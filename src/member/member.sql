@@ -30,27 +30,50 @@ ALTER TABLE usermgmt.workspace_member ADD CONSTRAINT people_of_a_workspace_belon
 CREATE INDEX session_member ON usermgmt.session (tenant_id, user_id, last_used_at);
 
 CREATE INDEX membership_login ON usermgmt.membership (tenant_id, last_login_at);
+CREATE INDEX membership_seen ON usermgmt.membership (tenant_id, last_seen_at) WHERE status = 'active';
 CREATE INDEX membership_deactivated ON usermgmt.membership (tenant_id, user_id) WHERE status = 'deactivated';
 
 -- The sum of n counts; a change adds rows, maintenance folds them.
 CREATE TABLE usermgmt.member_count (
 	tenant_id uuid NOT NULL,
+	workspace_id uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
 	role text NOT NULL,
 	status text NOT NULL,
 	logged_in_on date NOT NULL,
 	count_id uuid NOT NULL,
 	n integer NOT NULL CONSTRAINT a_count_counts CHECK (n <> 0),
 	folded boolean NOT NULL DEFAULT false,
-	PRIMARY KEY (tenant_id, role, status, logged_in_on, count_id)
+	PRIMARY KEY (tenant_id, workspace_id, role, status, logged_in_on, count_id)
 );
-COMMENT ON TABLE usermgmt.member_count IS 'How many members (the sum of n) there are by role, status and day of the last log-in (UTC; -infinity: never), kept by trigger.';
+COMMENT ON TABLE usermgmt.member_count IS 'How many members (the sum of n) a tenant has, and each of its workspaces (workspace_id; of the tenant: nil), by role in the tenant, status and day of the last log-in (UTC; -infinity: never), kept by trigger.';
 CREATE INDEX member_count_new ON usermgmt.member_count (tenant_id) WHERE NOT folded;
 
-CREATE FUNCTION usermgmt.member_count_note() RETURNS trigger
+CREATE FUNCTION usermgmt.member_count_join() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.member_count_note() IS 'Trigger: notes what a change of a member changes of the counts.';
-CREATE TRIGGER count_note AFTER INSERT OR DELETE OR UPDATE OF role, status, last_login_at ON usermgmt.membership
-	FOR EACH ROW EXECUTE FUNCTION usermgmt.member_count_note();
+COMMENT ON FUNCTION usermgmt.member_count_join() IS 'Trigger: notes that the tenant has one member more.';
+CREATE TRIGGER count_join AFTER INSERT ON usermgmt.membership
+	FOR EACH ROW EXECUTE FUNCTION usermgmt.member_count_join();
+
+CREATE FUNCTION usermgmt.member_count_move() RETURNS trigger
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.member_count_move() IS 'Trigger: notes that a member is to be counted elsewhere, in the tenant and in the workspaces.';
+CREATE TRIGGER count_move AFTER UPDATE OF role, status, last_login_at ON usermgmt.membership
+	FOR EACH ROW EXECUTE FUNCTION usermgmt.member_count_move();
+
+CREATE FUNCTION usermgmt.member_count_leave() RETURNS trigger
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.member_count_leave() IS 'Trigger: notes that the tenant and workspaces have one member less, while the places are still there.';
+CREATE TRIGGER count_leave BEFORE DELETE ON usermgmt.membership
+	FOR EACH ROW EXECUTE FUNCTION usermgmt.member_count_leave();
+
+CREATE FUNCTION usermgmt.member_count_place() RETURNS trigger
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.member_count_place() IS 'Trigger: notes that a workspace has one member more or less.';
+CREATE TRIGGER count_place AFTER INSERT OR DELETE OR UPDATE OF tenant_id, workspace_id, user_id ON usermgmt.workspace_member
+	FOR EACH ROW EXECUTE FUNCTION usermgmt.member_count_place();
 
 CREATE FUNCTION usermgmt.member_count_write() RETURNS trigger
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
@@ -58,6 +81,15 @@ CREATE FUNCTION usermgmt.member_count_write() RETURNS trigger
 COMMENT ON FUNCTION usermgmt.member_count_write() IS 'Trigger: writes what the statement changed of the counts.';
 CREATE TRIGGER count_write AFTER INSERT OR DELETE OR UPDATE OF role, status, last_login_at ON usermgmt.membership
 	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.member_count_write();
+CREATE TRIGGER count_write AFTER INSERT OR DELETE OR UPDATE OF tenant_id, workspace_id, user_id ON usermgmt.workspace_member
+	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.member_count_write();
+
+CREATE FUNCTION usermgmt.member_count_clear() RETURNS trigger
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.member_count_clear() IS 'Trigger: after a TRUNCATE nobody works in any workspace.';
+CREATE TRIGGER count_clear AFTER TRUNCATE ON usermgmt.workspace_member
+	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.member_count_clear();
 
 CREATE FUNCTION usermgmt.membership_guard() RETURNS trigger
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

@@ -30,11 +30,38 @@
 #include "workspace/workspace.h"
 
 #define FRESH_DAYS 7
+#define FEW 100 /* members that are looked at one by one */
 
+/* By the kept counts (member/count.c): all, and those whose last log-in was on
+ * a day after that on which the threshold falls. */
 SPI_QUERY(count_people,
-		  "SELECT count(*)::integer AS members, (count(*)"
-		  " FILTER (WHERE m.last_login_at > $3))::integer AS active_members,"
-		  " max(m.last_seen_at) AS last_active_at"
+		  "SELECT coalesce(sum(n), 0)::integer AS members,"
+		  " coalesce(sum(n) FILTER (WHERE logged_in_on"
+		  " > ($3 AT TIME ZONE 'UTC')::date), 0)::integer AS active_members"
+		  " FROM usermgmt.member_count WHERE tenant_id = $1"
+		  " AND workspace_id = $2 AND status = 'active'",
+		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
+/* What these counts leave open: those of that very day, and the first who works
+ * here among those of the tenant who were seen last. */
+SPI_QUERY(look_at_some,
+		  "SELECT (SELECT count(*)::integer FROM usermgmt.membership AS m"
+		  " WHERE m.tenant_id = $1 AND m.status = 'active'"
+		  " AND m.last_login_at > $3 AND m.last_login_at < (($3"
+		  " AT TIME ZONE 'UTC')::date + 1)::timestamp AT TIME ZONE 'UTC'"
+		  " AND (SELECT true FROM usermgmt.workspace_member AS w"
+		  " WHERE w.tenant_id = $1 AND w.workspace_id = $2"
+		  " AND w.user_id = m.user_id)) AS active_members,"
+		  " (SELECT m.last_seen_at FROM (SELECT user_id, last_seen_at"
+		  " FROM usermgmt.membership WHERE tenant_id = $1"
+		  " AND status = 'active' AND last_seen_at IS NOT NULL"
+		  " ORDER BY last_seen_at DESC LIMIT 1000) AS m"
+		  " WHERE (SELECT true FROM usermgmt.workspace_member AS w"
+		  " WHERE w.tenant_id = $1 AND w.workspace_id = $2"
+		  " AND w.user_id = m.user_id) LIMIT 1) AS last_active_at",
+		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
+SPI_QUERY(look_at_all,
+		  "SELECT (count(*) FILTER (WHERE m.last_login_at > $3))::integer"
+		  " AS active_members, max(m.last_seen_at) AS last_active_at"
 		  " FROM usermgmt.workspace_member AS w"
 		  " JOIN usermgmt.membership AS m ON m.tenant_id = w.tenant_id"
 		  " AND m.user_id = w.user_id AND m.status = 'active'"
@@ -62,7 +89,39 @@ typedef struct Facts
 } Facts;
 
 /*
- * The present counts; none of them touches what is over.
+ * The people: those with access, those who logged in since, and when one of
+ * them was last seen. Few are looked at one by one, and many where nobody was
+ * seen for so long that kept counts do not tell.
+ */
+static void
+gather_people(Facts *facts, const pg_uuid_t *tenant_id,
+			  const pg_uuid_t *workspace_id, TimestampTz since)
+{
+	bool known = false;
+
+	spi_latest(count_people, ARG_UUID(*tenant_id), ARG_UUID(*workspace_id),
+			   ARG_TIME(since));
+	facts->members = row_int(spi_row(0), "members");
+	facts->active_members = row_int(spi_row(0), "active_members");
+	if (facts->members > FEW)
+	{
+		spi_latest(look_at_some, ARG_UUID(*tenant_id), ARG_UUID(*workspace_id),
+				   ARG_TIME(since));
+		facts->active_members += row_int(spi_row(0), "active_members");
+		known = !row_is_null(spi_row(0), "last_active_at");
+	}
+	if (!known)
+	{
+		spi_latest(look_at_all, ARG_UUID(*tenant_id), ARG_UUID(*workspace_id),
+				   ARG_TIME(since));
+		facts->active_members = row_int(spi_row(0), "active_members");
+	}
+	if (!row_is_null(spi_row(0), "last_active_at"))
+		facts->last_active_at = row_time(spi_row(0), "last_active_at");
+}
+
+/*
+ * The present facts; none of them touches what is over.
  */
 static Facts
 gather(const pg_uuid_t *tenant_id, const pg_uuid_t *workspace_id)
@@ -72,12 +131,8 @@ gather(const pg_uuid_t *tenant_id, const pg_uuid_t *workspace_id)
 	Facts facts = {.inactive_after = setting_seconds(SETTING_INACTIVE_AFTER,
 													 tenant.settings)};
 
-	spi_latest(count_people, ARG_UUID(*tenant_id), ARG_UUID(*workspace_id),
-			   ARG_TIME(now - facts.inactive_after * USECS_PER_SEC));
-	facts.members = row_int(spi_row(0), "members");
-	facts.active_members = row_int(spi_row(0), "active_members");
-	if (!row_is_null(spi_row(0), "last_active_at"))
-		facts.last_active_at = row_time(spi_row(0), "last_active_at");
+	gather_people(&facts, tenant_id, workspace_id,
+				  now - facts.inactive_after * USECS_PER_SEC);
 	spi_latest(count_invitations, ARG_UUID(*tenant_id), ARG_UUID(*workspace_id),
 			   ARG_TIME(now));
 	facts.open_invitations = row_int(spi_row(0), "open");

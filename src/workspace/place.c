@@ -244,6 +244,8 @@ remove_workspace_member(PG_FUNCTION_ARGS)
 	pg_uuid_t user_id;
 
 	user_id = argument_uuid(fcinfo, 1, "user_id");
+	/* Before the place: whoever removes the person takes them in this order. */
+	membership_share(&change.caller.tenant_id, &user_id);
 	if (spi_run(drop_place, ARG_UUID(change.caller.tenant_id),
 				ARG_UUID(change.workspace_id), ARG_UUID(user_id)) == 0)
 		ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),

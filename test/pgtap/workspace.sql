@@ -436,6 +436,37 @@ SET LOCAL usermgmt.inactive_after = '99h';
 SELECT is(usermgmt.workspace_health(:'clinic'), 50, 'S4.12 else the server''s');
 RESET usermgmt.inactive_after;
 
+-- Of many people the numbers are kept; each is looked at only where these do not tell.
+SELECT pg_temp.clinic(array_agg(CASE WHEN i <= 60 THEN 1 WHEN i <= 90 THEN 719.9 WHEN i <= 119 THEN 720.1 END ORDER BY i), array_agg(i + 1.0::float ORDER BY i)) AS crowd FROM generate_series(1, 125) AS i \gset
+CREATE TEMPORARY VIEW counted AS SELECT count(*) AS members, count(*) FILTER (WHERE m.last_login_at > statement_timestamp() - interval '30 days') AS active_members, max(m.last_seen_at) AS last_active_at
+	FROM usermgmt.workspace_member AS w JOIN usermgmt.membership AS m USING (tenant_id, user_id) WHERE w.workspace_id = current_setting('tap.crowd')::uuid AND m.status = 'active';
+SELECT set_config('tap.crowd', :'crowd', true) AS x \gset
+PREPARE crowd AS SELECT (f).members::bigint, (f).active_members::bigint, (f).last_active_at FROM (SELECT usermgmt.workspace_facts(current_setting('tap.crowd')::uuid) AS f) AS x;
+SELECT is((members, active_members)::text, '(125,90)', 'S4.12 of 125 people 90 logged in within 30 days') FROM counted;
+SELECT results_eq('crowd', 'TABLE counted', 'S4.12 which their kept number tells, to the second');
+UPDATE usermgmt.membership SET status = 'deactivated' WHERE user_id IN (SELECT m.user_id FROM usermgmt.workspace_member JOIN usermgmt.membership AS m USING (tenant_id, user_id) WHERE workspace_id = :'crowd' ORDER BY m.last_seen_at DESC LIMIT 7);
+SELECT results_eq('crowd', 'TABLE counted', 'S4.12 also when the latest are deactivated, by bare UPDATE');
+UPDATE usermgmt.membership SET last_login_at = clock_timestamp() - interval '30 days' + interval '1 minute', role = 'admin' WHERE user_id IN (SELECT user_id FROM usermgmt.workspace_member WHERE workspace_id = :'crowd' ORDER BY user_id DESC LIMIT 20);
+SELECT results_eq('crowd', 'TABLE counted', 'S4.12 and when some log in and have another role');
+DELETE FROM usermgmt.membership WHERE user_id IN (SELECT user_id FROM usermgmt.workspace_member WHERE workspace_id = :'crowd' ORDER BY user_id DESC LIMIT 3);
+DELETE FROM usermgmt.workspace_member WHERE workspace_id = :'crowd' AND user_id IN (SELECT user_id FROM usermgmt.workspace_member WHERE workspace_id = :'crowd' ORDER BY user_id DESC LIMIT 2);
+SELECT results_eq('crowd', 'TABLE counted', 'S4.12 and when some leave the tenant or only the workspace');
+UPDATE usermgmt.membership SET last_seen_at = NULL WHERE user_id IN (SELECT user_id FROM usermgmt.workspace_member WHERE workspace_id = :'crowd');
+SELECT results_eq('crowd', 'TABLE counted', 'S4.12 and when nobody was ever seen');
+UPDATE usermgmt.workspace_member SET workspace_id = :'clinic' WHERE workspace_id = :'crowd' AND user_id IN (SELECT user_id FROM usermgmt.workspace_member WHERE workspace_id = :'crowd' ORDER BY user_id LIMIT 1);
+SAVEPOINT kept;
+DELETE FROM usermgmt.workspace_member WHERE workspace_id = :'crowd';
+ROLLBACK TO kept;
+SELECT results_eq('crowd', 'TABLE counted', 'S4.12 nor is anything counted that was rolled back');
+SELECT is_empty($$SELECT * FROM usermgmt.check() WHERE problem = 'members are counted wrong'$$, 'R18 whatever happened in all these workspaces, it is counted');
+SAVEPOINT kept;
+SELECT usermgmt.run_maintenance() IS NOT NULL AS x \gset
+SELECT is_empty($$SELECT * FROM usermgmt.check() WHERE problem = 'members are counted wrong'$$, 'R18 also when the counts are folded');
+SET CONSTRAINTS ALL IMMEDIATE;
+TRUNCATE usermgmt.workspace_member;
+SELECT is_empty($$SELECT * FROM usermgmt.check() WHERE problem = 'members are counted wrong'$$, 'R18 and when all places are truncated');
+ROLLBACK TO kept;
+
 -- A function of the application's own.
 SELECT usermgmt.use_tenant('acme') AS x \gset
 CREATE SCHEMA tap_health;

@@ -47,6 +47,9 @@ INSERT INTO usermgmt.workspace (tenant_id, workspace_id, slug, name)
 	SELECT :'t', @{[$id->('c', 'i')]}, 'w' || i, 'W' || i FROM generate_series(1, $t{workspaces}) AS i;
 INSERT INTO usermgmt.workspace_member (tenant_id, workspace_id, user_id, role)
 	SELECT :'t', @{[$id->('c', "1 + i % $t{workspaces}")]}, @{[$id->('a', 'i')]}, 'member' FROM generate_series(1, $t{people}, 4) AS i;
+INSERT INTO usermgmt.member_count (tenant_id, workspace_id, role, status, logged_in_on, count_id, n)
+	SELECT m.tenant_id, w.workspace_id, m.role, m.status, coalesce((m.last_login_at AT TIME ZONE 'UTC')::date, '-infinity'), gen_random_uuid(), count(*)
+	FROM usermgmt.membership AS m JOIN usermgmt.workspace_member AS w USING (tenant_id, user_id) WHERE m.tenant_id = :'t' GROUP BY 1, 2, 3, 4, 5;
 INSERT INTO usermgmt.invitation (invitation_id, tenant_id, email, canonical_email, role, state, holds_seat, invited_by,
 		created_at, queued_at, expires_at, accepted_at, accepted_by, revoked_at)
 	SELECT @{[$id->('b', 'i')]}, :'t', 'i' || i || '\@$t{slug}.example', 'i' || i || '\@$t{slug}.example', 'member', state, state = 'pending',
