@@ -1,6 +1,7 @@
 """The data that is measured on: databases with a history, and tokens in them."""
 import base64
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 
 from measure import psql, say
 from pq import Connection
@@ -8,19 +9,23 @@ from pq import Connection
 ROOT = __file__.rsplit("/", 1)[0]
 SMALL = 10_000
 TOKENS = 20
+SEAL = "DO $$ BEGIN WHILE usermgmt.audit_seal() > 0 LOOP COMMIT; END LOOP; END $$"
 
 _made = {}
 
 
 class History:
-    """A database with a tenant acme and its history; see data.sql."""
+    """A database with a tenant acme and its history; see data.sql and
+    history.sql."""
 
     def __init__(self, name, rows):
         self.name, self.rows, self.people = name, rows, rows // 10
         say(f"… making {rows} rows of history in {name}")
         psql("postgres", "-c", f"CREATE DATABASE {name} TEMPLATE template0")
         psql(name, "-v", f"rows={rows}", "-f", f"{ROOT}/data.sql")
-        psql(name, "-c", "VACUUM (FREEZE, ANALYZE)", "-c", "CHECKPOINT")
+        with ThreadPoolExecutor() as side_by_side:
+            list(side_by_side.map(self._fill, ("audit_event", "outbox", "invitation", "session")))
+        psql(name, "-c", SEAL, "-c", "VACUUM (FREEZE, ANALYZE)", "-c", "CHECKPOINT")
         with Connection(name) as operator:
             self.tenant = operator.one("SELECT tenant_id FROM usermgmt.tenant")
             operator.run("SELECT usermgmt.use_tenant('acme')")
@@ -32,6 +37,9 @@ class History:
                 raise RuntimeError("the owner cannot sign in")
             self.sessions = [self._open(operator, rows // TOKENS * n // 50 * 50 or 50)
                              for n in range(1, TOKENS + 1)]
+
+    def _fill(self, table):
+        psql(self.name, "-v", f"rows={self.rows}", "-v", f"table={table}", "-f", f"{ROOT}/history.sql")
 
     def _open(self, operator, number):
         """A token for the number-th session, as token.c makes them."""

@@ -41,13 +41,13 @@ def run():
         if bytes_more > 0:
             grown[call.name] = bytes_more / count
         if number == len(calls()) // 2:
-            resident = {c: c.resident() for c in (pair.owner, pair.operator)}
+            resident = {c: c.resident() for c in (pair.owner, pair.person, pair.operator)}
     for name, each in grown.items():
         report("P12", f"bytes that a call of {name} leaves behind", Figure(each, ""), "≤ 0",
                f"`{USED}` before and after repetitions (test/bench/calls.py)")
     report("P12", f"of {len(calls())} functions and views, those whose calls leave memory behind",
            Figure(len(grown), ""), "≤ 0", f"the same, {total} calls in all")
     more = sum(connection.resident() - before for connection, before in resident.items())
-    report("P12", "resident memory of both backends in the second half of these calls",
+    report("P12", "resident memory of the three backends in the second half of these calls",
            Figure(more / 1024, "kB"), None, "/proc/PID/statm, resident less shared")
     pair.close()

@@ -159,6 +159,15 @@ cmp_ok(scalar @promised, '>', 5, 'the README shows results');
 none([ grep { my $line = $_; $shown !~ /^\Q$line\E ?$/m && $line !~ /^(email|action) / } @promised ], 'the tour of the README is what happens');
 like($refused, qr/not authenticated.*log in again/s, 'with the refusal that it shows');
 
+# The benchmark calls every public function and view, or says why not.
+my $calls = slurp_file("$top/test/bench/calls.py");
+my ($excuses) = $calls =~ /\nREADS_ALL = \{\n(.*?)\n\}/s;
+my @excused = $excuses =~ /^    "(\w+)": "[^"]+"/mg;
+my @public = map { $_->[0] } rows(q{SELECT DISTINCT p.object_name FROM usermgmt.access_privilege AS p
+	WHERE p.object_kind = 'function' OR EXISTS (SELECT FROM pg_class AS c WHERE c.relname = p.object_name AND c.relkind = 'v' AND c.relnamespace = 'usermgmt'::regnamespace) ORDER BY 1});
+none([ grep { my $name = $_; $calls !~ /usermgmt\.\Q$name\E\b/ && !grep { $name eq $_ || /_$/ && index($name, $_) == 0 } @excused } @public ],
+	'every public function and view is measured by test/bench/calls.py');
+
 # Links.
 my @broken;
 foreach my $page ("$top/README.md", glob "$top/docs/*.md")
