@@ -30,19 +30,26 @@
 #include "workspace/workspace.h"
 
 #define FRESH_DAYS 7
-#define FEW 100 /* members that are looked at one by one */
+#define FEW 100 /* people: to look at each is cheaper than anything else */
 
-/* By the kept counts (member/count.c): all, and those whose last log-in was on
- * a day after that on which the threshold falls. */
+/* By the kept counts (member/count.c): all, those whose last log-in was on a
+ * day after that on which the threshold falls, and how many of the tenant had
+ * theirs on that very day. */
 SPI_QUERY(count_people,
 		  "SELECT coalesce(sum(n), 0)::integer AS members,"
 		  " coalesce(sum(n) FILTER (WHERE logged_in_on"
-		  " > ($3 AT TIME ZONE 'UTC')::date), 0)::integer AS active_members"
+		  " > ($3 AT TIME ZONE 'UTC')::date), 0)::integer AS active_members,"
+		  " (SELECT coalesce(sum(d.n), 0)::integer"
+		  " FROM usermgmt.member_count AS d WHERE d.tenant_id = $1"
+		  " AND d.workspace_id = '00000000-0000-0000-0000-000000000000'"
+		  " AND d.role = ANY ('{owner,admin,member}')"
+		  " AND d.status = 'active' AND d.logged_in_on"
+		  " = ($3 AT TIME ZONE 'UTC')::date) AS of_that_day"
 		  " FROM usermgmt.member_count WHERE tenant_id = $1"
 		  " AND workspace_id = $2 AND status = 'active'",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
-/* What these counts leave open: those of that very day, and the first who works
- * here among those of the tenant who were seen last. */
+/* What these counts leave open: those of that day who work here, and the first
+ * who works here among those of the tenant who were seen last. */
 SPI_QUERY(look_at_some,
 		  "SELECT (SELECT count(*)::integer FROM usermgmt.membership AS m"
 		  " WHERE m.tenant_id = $1 AND m.status = 'active'"
@@ -90,20 +97,22 @@ typedef struct Facts
 
 /*
  * The people: those with access, those who logged in since, and when one of
- * them was last seen. Few are looked at one by one, and many where nobody was
- * seen for so long that kept counts do not tell.
+ * them was last seen. They are looked at one by one where they are few, or
+ * fewer than the tenant's of one day, or where none was seen lately.
  */
 static void
 gather_people(Facts *facts, const pg_uuid_t *tenant_id,
 			  const pg_uuid_t *workspace_id, TimestampTz since)
 {
+	bool many;
 	bool known = false;
 
 	spi_latest(count_people, ARG_UUID(*tenant_id), ARG_UUID(*workspace_id),
 			   ARG_TIME(since));
 	facts->members = row_int(spi_row(0), "members");
 	facts->active_members = row_int(spi_row(0), "active_members");
-	if (facts->members > FEW)
+	many = facts->members > Max(FEW, row_int(spi_row(0), "of_that_day"));
+	if (many)
 	{
 		spi_latest(look_at_some, ARG_UUID(*tenant_id), ARG_UUID(*workspace_id),
 				   ARG_TIME(since));

@@ -51,9 +51,9 @@ INSERT INTO usermgmt.audit_event (tenant_id, event_id, occurred_at, actor_user_i
 SELECT :'tenant', bench.id(5, n), bench.at(n), bench.id(1, 1 + n % :people), 'p' || 1 + n % :people || '@example.org',
 	'bench_app', bench.id(2, n), '192.0.2.1', 'invitation.created', 'invitation', bench.id(3, n)::text,
 	'i' || n || '@example.org',
-	jsonb_build_object('invitation_id', bench.id(3, n), 'email', 'i' || n || '@example.org', 'name', 'Guest ' || n,
-		'role', 'member', 'state', 'pending', 'generation', 0, 'created_at', bench.at(n), 'expires_at', bench.at(n + 60000)),
-	(4 + n * 500 / :rows)::text::xid8, 0
+	'{"role": "member", "state": "pending", "generation": 0, "email": "somebody.invited@example.org", "name": "Some Guest",
+		"created_at": "2024-01-05T12:34:56.789+00:00", "expires_at": "2024-01-12T12:34:56.789+00:00"}',
+	(4 + n::bigint * 500 / :rows)::text::xid8, 0
 FROM generate_series(1, :rows) AS n;
 \endif
 
