@@ -85,6 +85,7 @@ outbox_bounced | 5 | operator undone | SELECT usermgmt.outbox_bounced('<' || ben
 outbox_pause | 5 | operator undone | SELECT usermgmt.outbox_pause('a test'), usermgmt.outbox_resume()
 outbox_next_due | 10 | operator | SELECT usermgmt.outbox_next_due()
 outbox_figures | 5 | operator | SELECT * FROM usermgmt.outbox_figures()
+server_figures | 5 | operator | SELECT * FROM usermgmt.server_figures()
 run_maintenance | 2 | operator | SELECT usermgmt.run_maintenance()
 audit_seal | 5 | operator | SELECT usermgmt.audit_seal()
 audit_checkpoint | 5 | operator | SELECT usermgmt.audit_checkpoint()
@@ -108,11 +109,10 @@ view email_templates | 10 | | SELECT * FROM usermgmt.email_templates LIMIT 50
 view role_matrix | 10 | | SELECT * FROM usermgmt.role_matrix
 view mail_queue | 5 | operator | SELECT * FROM usermgmt.mail_queue LIMIT 50
 view suppressed_addresses | 5 | operator | SELECT * FROM usermgmt.suppressed_addresses LIMIT 50
+view server_statistics | 5 | operator | SELECT * FROM usermgmt.server_statistics
 view outbox_statistics | 5 | operator | SELECT * FROM usermgmt.outbox_statistics
 view attached_tables | 5 | operator | SELECT * FROM usermgmt.attached_tables
 view tenant_detail | 5 | operator | SELECT * FROM usermgmt.tenant_detail WHERE tenant_id = :tenant
-suspend_tenant | 5 | operator undone | SELECT (usermgmt.suspend_tenant('why')).slug, (usermgmt.resume_tenant()).slug
-erase_person | 3 | operator undone | SELECT usermgmt.erase_person(:closed)
 """
 # What reads all of something, because that is what is asked for.
 READS_ALL = {
@@ -121,6 +121,9 @@ READS_ALL = {
     "audit_verify_checkpoint": "verifies every event before the checkpoint",
     "audit_retire": "writes down and deletes all events before a date",
     "audit_event_detail": "auditors read all tenants at once; they follow by events_since",
+    "erase_person": "searches the whole trail for what it says of the person",
+    "suspend_tenant": "ends every session of the tenant",
+    "resume_tenant": "needs a suspended tenant",
     "access_at": "has a row for each member",
     "users_json": "holds all members",
     "team_json": "holds all members",
