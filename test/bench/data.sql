@@ -19,7 +19,7 @@ GRANT USAGE ON SCHEMA bench TO bench_app;
 CREATE FUNCTION bench.id(kind integer, n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 	$$SELECT (lpad(to_hex(1700000000000 + n), 12, '0') || '70008000' || lpad(to_hex(kind), 4, '0') || lpad(to_hex(n), 8, '0'))::uuid$$;
 CREATE FUNCTION bench.at(n bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
-	$$SELECT to_timestamp(1704067200 + n * 10)$$;
+	$$SELECT to_timestamp(1704067200 + n * 5)$$;
 
 SELECT tenant_id AS tenant FROM usermgmt.tenant WHERE slug = 'acme' \gset
 SELECT :rows / 10 AS people \gset

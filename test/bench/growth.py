@@ -78,9 +78,13 @@ class Growth:  # pylint: disable=too-few-public-methods
 
         def cost(index):
             return pairs[index].cost(count, lambda _: call.run(pairs[index], next(numbers[index])))
-        found = in_turn(slices, {index: lambda index=index: cost(index) for index in range(len(pairs))})
-        self.call, self.costs = call, [min(found[index][1:] or found[index]) for index in found]
-        self.ratio = Figure(self.costs[-1] / self.costs[0], "")
+        self.call, self.costs = call, [float("inf")] * len(pairs)
+        for _ in range(3):  # what seems to grow is measured again
+            found = in_turn(slices, {index: lambda index=index: cost(index) for index in range(len(pairs))})
+            self.costs = [min(known, *found[index]) for index, known in enumerate(self.costs)]
+            self.ratio = Figure(self.costs[-1] / self.costs[0], "")
+            if self.ratio.value <= LIMIT:
+                break
 
 
 def growing(databases):
@@ -118,11 +122,11 @@ def table(grown, databases):
 
 
 def longest_plan(data, statement):
-    """The plan of the slowest statement that this one runs within."""
+    """The plan of the slowest statement that this one runs, or its own."""
     log = subprocess.run(["psql", "-X", "-d", data.name], input=EXPLAIN.format(statement=statement),
                          capture_output=True, text=True, check=False).stderr
     plans = [(float(plan.split(" ms")[0]), plan) for plan in log.split("LOG:  duration: ")[1:]]
-    plans = [plan for plan in plans if f"Query Text: {statement[:40]}" not in plan[1]] or plans
+    plans = [plan for plan in plans if "->" in plan[1]] or plans  # a call of a function has no node below
     return "\n".join(max(plans)[1].splitlines()[:40]) if plans else log
 
 
