@@ -30,7 +30,7 @@
 #include "workspace/workspace.h"
 
 #define FRESH_DAYS 7
-#define FEW 100 /* people: to look at each is cheaper than anything else */
+#define FEW 300 /* people: to look at each is cheaper than anything else */
 
 /* By the kept counts (member/count.c): all, those whose last log-in was on a
  * day after that on which the threshold falls, and how many of the tenant had
