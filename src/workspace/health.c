@@ -61,7 +61,7 @@ SPI_QUERY(look_at_some,
 		  " (SELECT m.last_seen_at FROM (SELECT user_id, last_seen_at"
 		  " FROM usermgmt.membership WHERE tenant_id = $1"
 		  " AND status = 'active' AND last_seen_at IS NOT NULL"
-		  " ORDER BY last_seen_at DESC LIMIT 1000) AS m"
+		  " ORDER BY last_seen_at DESC LIMIT 200) AS m"
 		  " WHERE (SELECT true FROM usermgmt.workspace_member AS w"
 		  " WHERE w.tenant_id = $1 AND w.workspace_id = $2"
 		  " AND w.user_id = m.user_id) LIMIT 1) AS last_active_at",

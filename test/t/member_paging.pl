@@ -111,7 +111,7 @@ my @lists = (
 	{
 		view => 'audit_trail', table => 'audit_event', index => 'audit_event_pkey', key => ['event_id'], newest_first => 1, buffers => 100,
 	},
-	# Each health counts the people of its workspace, of whom there are 125.
+	# A quarter of the workspaces have 500 people, none of whom is among those seen last.
 	{
 		view => 'workspaces', table => 'workspace', index => 'one_workspace_per_slug', key => ['slug'], buffers => 50_000,
 	});
