@@ -3,7 +3,7 @@ import itertools
 
 from calls import calls, prepare
 from data import SMALL, history
-from measure import Figure, Options, report
+from measure import Figure, Options, report, say
 
 # Counters that wait for a second at most to be reported are not kept.
 USED = "SELECT sum(used_bytes) FROM pg_backend_memory_contexts WHERE name <> 'PgStat Pending'"
@@ -40,6 +40,7 @@ def run():
         total += 2 * count
         if bytes_more > 0:
             grown[call.name] = bytes_more / count
+            say(f"… {call.name} keeps {bytes_more} bytes of {count} calls")
         if number == len(calls()) // 2:
             resident = {c: c.resident() for c in (pair.owner, pair.person, pair.operator)}
     for name, each in grown.items():
