@@ -1,7 +1,8 @@
 /*
  * relay_fuzz.c
- *		Gives bytes from standard input to the relay's parsers, for
- *relay_fuzz.py.
+ *		Gives bytes from standard input to the relay's parsers.
+ *
+ * relay_fuzz.py builds and feeds it.
  *
  * A record is its length in four bytes, least first, the letter of the parser,
  * and the bytes, which stand in memory of just that length.  Where a parser
@@ -34,44 +35,6 @@ bool
 server_configure_smtp(CURL *curl, const Config *config, Delivery *delivery)
 {
 	return false;
-}
-
-void
-wire_open(Wire *wire, Wait *wait)
-{
-}
-
-void
-wire_start(Wire *wire, const Fence *fence)
-{
-}
-
-FenceAnswer
-wire_ask_fence(Wire *wire)
-{
-	return FENCE_GO;
-}
-
-bool
-wire_proceed(Wire *wire, CURLcode *result)
-{
-	return false;
-}
-
-void
-wire_stop_reading(Wire *wire)
-{
-}
-
-bool
-wire_was_reused(const Wire *wire)
-{
-	return false;
-}
-
-void
-wire_close(Wire *wire)
-{
 }
 
 /* The texts of a record, each a string of its own. */
@@ -116,7 +79,7 @@ fuzz_report(char *bytes, size_t length)
 static void
 fuzz_smtp(char *bytes, size_t length)
 {
-	Smtp smtp = {.answer = FENCE_GO};
+	Smtp smtp = {.wire = {.answer = FENCE_GO, .sockets = {-1, -1, -1, -1}}};
 	Delivery delivery;
 
 	while (length > 0)
