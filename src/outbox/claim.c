@@ -33,23 +33,23 @@ SPI_QUERY(list_holders,
 		  INT8OID);
 SPI_QUERY(take_back,
 		  "UPDATE usermgmt.outbox SET state = 'queued', due_at = $2,"
-		  " holder = NULL, worker = NULL WHERE (message_id, tenant_id) IN"
-		  " (SELECT message_id, tenant_id FROM usermgmt.outbox"
-		  " WHERE holder = $1 AND (state = 'claimed'"
-		  " OR (state = 'sending' AND kind <> ALL ($3)))"
-		  " FOR UPDATE SKIP LOCKED)",
+		  " holder = NULL, worker = NULL WHERE ctid = ANY (ARRAY("
+		  "SELECT ctid FROM usermgmt.outbox WHERE holder = $1"
+		  " AND (state = 'claimed' OR (state = 'sending'"
+		  " AND kind <> ALL ($3))) FOR UPDATE SKIP LOCKED))",
 		  INT8OID, TIMESTAMPTZOID, TEXTARRAYOID);
+/* By their places in the table: the planner does not know the limit, and would
+ * look for many by reading everything that was ever sent. */
 SPI_QUERY(claim_due,
-		  "WITH due AS (SELECT message_id, tenant_id FROM usermgmt.outbox"
+		  "WITH claimed AS (UPDATE usermgmt.outbox AS o SET state = 'claimed',"
+		  " worker = $3, holder = $4, fence = fence + 1, claimed_at = $1"
+		  " WHERE o.ctid = ANY (ARRAY(SELECT ctid FROM usermgmt.outbox"
 		  " WHERE state = 'queued' AND due_at <= $1"
 		  " AND tenant_id <> '00000000-0000-0000-0000-000000000000'"
-		  " ORDER BY due_at, message_id LIMIT $2 FOR UPDATE SKIP LOCKED),"
-		  " claimed AS (UPDATE usermgmt.outbox AS o SET state = 'claimed',"
-		  " worker = $3, holder = $4, fence = fence + 1, claimed_at = $1"
-		  " FROM due WHERE o.message_id = due.message_id"
-		  " AND o.tenant_id = due.tenant_id RETURNING o.message_id,"
-		  " o.tenant_id, o.fence, o.kind, o.subject_id, o.recipient,"
-		  " o.recipient_name, o.attempts, o.expires_at, o.due_at)"
+		  " ORDER BY due_at, message_id LIMIT $2 FOR UPDATE SKIP LOCKED))"
+		  " RETURNING o.message_id, o.tenant_id, o.fence, o.kind,"
+		  " o.subject_id, o.recipient, o.recipient_name, o.attempts,"
+		  " o.expires_at, o.due_at)"
 		  " SELECT c.*, s.address IS NOT NULL AS suppressed"
 		  " FROM claimed AS c LEFT JOIN usermgmt.address_suppression AS s"
 		  " ON s.address = pg_catalog.lower(c.recipient COLLATE \"C\")"

@@ -22,10 +22,10 @@
 SPI_QUERY(hold_lost,
 		  "WITH held AS (UPDATE usermgmt.outbox SET state = 'dead',"
 		  " finished_at = $2, reply = $4, attempts = attempts + 1,"
-		  " holder = NULL, worker = NULL WHERE (message_id, tenant_id) IN"
-		  " (SELECT message_id, tenant_id FROM usermgmt.outbox"
-		  " WHERE holder = $1 AND state = 'sending' AND kind = ANY ($3)"
-		  " FOR UPDATE SKIP LOCKED) RETURNING message_id, tenant_id, fence)"
+		  " holder = NULL, worker = NULL WHERE ctid = ANY (ARRAY("
+		  "SELECT ctid FROM usermgmt.outbox WHERE holder = $1"
+		  " AND state = 'sending' AND kind = ANY ($3)"
+		  " FOR UPDATE SKIP LOCKED)) RETURNING message_id, tenant_id, fence)"
 		  " INSERT INTO usermgmt.outbox_attempt (message_id, tenant_id, fence,"
 		  " ended_at, outcome, reply) SELECT message_id, tenant_id, fence, $2,"
 		  " 'dead', $4 FROM held",

@@ -53,9 +53,9 @@ SPI_QUERY(cancel_tenant,
 SPI_QUERY(cancel_expired,
 		  "UPDATE usermgmt.outbox SET state = 'cancelled', finished_at = $1,"
 		  " reply = 'expired before it could be sent'"
-		  " WHERE (message_id, tenant_id) IN (SELECT message_id, tenant_id"
-		  " FROM usermgmt.outbox WHERE state = 'queued' AND expires_at <= $1"
-		  " FOR UPDATE SKIP LOCKED)",
+		  " WHERE ctid = ANY (ARRAY(SELECT ctid FROM usermgmt.outbox"
+		  " WHERE state = 'queued' AND expires_at <= $1"
+		  " FOR UPDATE SKIP LOCKED))",
 		  TIMESTAMPTZOID);
 
 static const MailKind *kinds[MAX_KINDS];

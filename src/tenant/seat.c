@@ -63,12 +63,10 @@ SPI_QUERY(add,
 		  UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID);
 /* Others may be giving back some of the same; each takes what is free. */
 SPI_QUERY(give_back_expired,
-		  "UPDATE usermgmt.invitation AS i SET holds_seat = false"
-		  " FROM (SELECT invitation_id FROM usermgmt.invitation"
+		  "UPDATE usermgmt.invitation SET holds_seat = false"
+		  " WHERE ctid = ANY (ARRAY(SELECT ctid FROM usermgmt.invitation"
 		  " WHERE tenant_id = $1 AND state = 'pending' AND holds_seat"
-		  " AND expires_at <= $2 FOR NO KEY UPDATE SKIP LOCKED) AS expired"
-		  " WHERE i.invitation_id = expired.invitation_id"
-		  " AND i.tenant_id = $1",
+		  " AND expires_at <= $2 FOR NO KEY UPDATE SKIP LOCKED))",
 		  UUIDOID, TIMESTAMPTZOID);
 SPI_QUERY(delete_counts, "DELETE FROM usermgmt.seat_count WHERE tenant_id = $1",
 		  UUIDOID);

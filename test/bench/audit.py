@@ -43,7 +43,7 @@ CREATE TRIGGER audit AFTER UPDATE ON bench.doc_statement REFERENCING OLD TABLE A
 SINGLE = "UPDATE bench.doc_{} SET title = $2, changed_at = now() WHERE id = bench.id(8, $1)"
 BULK = "UPDATE bench.doc_{} SET n = n + 1"
 # The rows of its events and nothing else, ready in a table, into a copy of the trail.
-BARE = "INSERT INTO bench.trail SELECT * FROM bench.ready"
+BARE = "INSERT INTO bench.bare_trail SELECT * FROM bench.ready"
 ONE_ROW = f"""\\set i random(1, {ROWS})
 UPDATE bench.doc_ours SET changed_at = now() WHERE id = bench.id(8, :i);
 """
@@ -62,8 +62,8 @@ def fill(data):
                     'the body of document ' || i, i, i / 100.0, true, '["a", "b"]', now(), now()
                     FROM generate_series(1, {ROWS}) AS i""")
         superuser.run(PLPGSQL + "SELECT usermgmt.activate()")
-        superuser.run("CREATE TABLE bench.trail (LIKE usermgmt.audit_event INCLUDING ALL);"
-                      "INSERT INTO bench.trail SELECT * FROM usermgmt.audit_event")
+        superuser.run("CREATE TABLE bench.bare_trail (LIKE usermgmt.audit_event INCLUDING ALL);"
+                      "INSERT INTO bench.bare_trail SELECT * FROM usermgmt.audit_event")
         superuser.run(BULK.format("ours"))
         superuser.run("CREATE TABLE bench.ready AS SELECT * FROM usermgmt.audit_event"
                       " WHERE action = 'doc.updated' ORDER BY event_id")
@@ -91,7 +91,7 @@ def single(data):
 def bulk(data):
     """10,000 rows; each round is rolled back and vacuumed, so that none finds more than another."""
     changes = {name: (f"bench.doc_{name}", BULK.format(name)) for name in TABLES}
-    changes["bare"] = ("bench.trail", BARE)
+    changes["bare"] = ("bench.bare_trail", BARE)
     connections = {name: Connection(data.name, synchronous_commit="off") for name in changes}
 
     def change(name):
