@@ -20,9 +20,9 @@ BENCHES = {
     "invitation": "P3 inviting, P4 accepting",
     "audit": "P5 what the audit trigger adds, P11 sealing",
     "member": "P6 deactivation and revocation",
+    "memory": "P12 what a call leaves behind",
     "outbox": "P7 claiming mail, P8 and P12 the relay",
     "timing": "R14 whether time tells who is known",
-    "memory": "P12 what a call leaves behind",
     "growth": "P9 growth of the history, P10 pages of lists",
     "peers": "P3 inviting beside better-auth (with --peers)",
 }
