@@ -61,12 +61,11 @@ SPI_QUERY(forget_reasons,
  * changes: a fixed snapshot that shows an old period gives way (40001), say
  * when somebody is added whom a transaction unseen has removed meanwhile. */
 #define WRITE_PERIODS(noted)                                                   \
-	"WITH noted AS " noted ","                                                 \
-	" held AS MATERIALIZED (SELECT h.* FROM noted AS n"                        \
-	" JOIN usermgmt.membership_history AS h ON h.tenant_id = n.tenant_id"      \
-	" AND h.user_id = n.user_id AND h.workspace_id = n.workspace_id"           \
-	" AND upper_inf(h.valid) FOR UPDATE OF h),"                                \
-	" changed AS (SELECT n.*, p.role,"                                         \
+	"WITH noted AS " noted ", held AS MATERIALIZED (SELECT h.*"                \
+	" FROM noted AS n JOIN usermgmt.membership_history AS h"                   \
+	" ON h.tenant_id = n.tenant_id AND h.user_id = n.user_id"                  \
+	" AND h.workspace_id = n.workspace_id AND upper_inf(h.valid)"              \
+	" FOR UPDATE OF h), changed AS (SELECT n.*, p.role,"                       \
 	" coalesce(p.status, 'removed') AS status,"                                \
 	" coalesce(p.is_primary_owner, false) AS is_primary_owner, p.slug,"        \
 	" h.valid, h.transaction_id IS NOT DISTINCT FROM $8 AS mine"               \

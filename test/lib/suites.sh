@@ -2,7 +2,7 @@
 # ./run test [ROOM]: every suite that exists, each bounded in time, then one
 # line that sums them up. The programs run as the account, on a copy of the tree.
 
-suite_limit=${SUITE_LIMIT:-300}
+suite_limit=${SUITE_LIMIT:-900}
 
 test_suites()
 {
