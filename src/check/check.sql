@@ -174,7 +174,7 @@ CREATE VIEW usermgmt.changed_object (problem, object, detail) AS
 	FULL JOIN usermgmt.inventory_now() AS here USING (kind, name)
 	WHERE made.definition IS DISTINCT FROM here.definition
 	UNION ALL
-	SELECT 'a trigger does not fire', format('trigger %s.%s', c.relname, t.tgname), 'ALTER TABLE … ENABLE TRIGGER ALL'
+	SELECT 'a trigger does not fire', format('trigger %s.%s', c.relname, t.tgname), format('ALTER TABLE usermgmt.%I ENABLE TRIGGER ALL', c.relname)
 	FROM pg_trigger AS t
 	JOIN pg_class AS c ON c.oid = t.tgrelid
 	WHERE c.relnamespace = 'usermgmt'::regnamespace AND t.tgenabled NOT IN ('O', 'A')

@@ -73,6 +73,10 @@ SQL
 $node->safe_psql('postgres', "CREATE DATABASE meaningless TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'");
 my ($code, $out, $err) = $node->psql('meaningless', q(CREATE EXTENSION usermgmt; SELECT usermgmt.create_tenant('acme', E'Acm\xff', 'o@acme.example')), extra_params => [ '-v', 'VERBOSITY=sqlstate' ]);
 like($err, qr/0A000/, 'R21: a database of the encoding SQL_ASCII is refused');
+# Of the others, those that have the letters of the shipped mails.
+$node->safe_psql('postgres', "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+is($node->safe_psql('latin', q(SET client_encoding = 'UTF8'; CREATE EXTENSION usermgmt; SELECT usermgmt.create_tenant('acme', U&'\00C4cme', 'o@acme.example') \g /dev/null
+SELECT subject = U&'Welcome to \00C4cme' FROM usermgmt.outbox_claim('test'))), 't', 'R27: one of the encoding LATIN1 is as good');
 
 my $turkish = $node->safe_psql('icu_tr', q{SELECT upper('i') <> 'I' AND lower('I') <> 'i'});
 is($turkish, 't', 'the Turkish one has an I of its own');
