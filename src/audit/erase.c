@@ -241,9 +241,8 @@ erase_listed(const pg_uuid_t *erasure_id, const ErasedPerson *person,
 
 /*
  * From all events; from the lock on nobody writes any until the transaction
- * ends, nor a reason anywhere else.
- * What the first pass does not see is of a transaction that was running when
- * it began, or is newer.
+ * ends, nor a reason anywhere else. What the first pass does not see is of a
+ * transaction that was running when it began, or is newer.
  */
 static int32
 erase_traces(const pg_uuid_t *erasure_id, const ErasedPerson *person)
