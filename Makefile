@@ -13,7 +13,7 @@ SCRIPT = usermgmt--$(RELEASE).sql
 DATA_built = $(SCRIPT)
 DOCS = docs/psqlrc
 REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
-ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION = fresh $(filter-out fresh,$(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=test
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl

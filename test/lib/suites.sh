@@ -181,12 +181,13 @@ run_regress()
 	compare regress "$PG_REGRESS" contrib_regression "$tree" $first $names $last
 }
 
+# run_isolation: fresh goes first, since it makes what the others begin with.
 run_isolation()
 {
-	make_database isolation_regression
+	psql -d postgres -c 'CREATE DATABASE isolation_regression TEMPLATE template0'
 	# shellcheck disable=SC2046
 	compare isolation "$pgxs/test/isolation/pg_isolation_regress" isolation_regression "$tree/test" \
-		$(stems "$isolation")
+		fresh $(stems "$isolation" | grep -vx fresh)
 }
 
 # compare SUITE RUNNER DATABASE INPUT TEST…: each file is one test, and what the
