@@ -6,6 +6,14 @@ import threading
 from harness import WORK
 
 
+def shut(sockets):
+    for one in sockets:
+        try:
+            one.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
 class Proxy:
     """Between the relay and its database; a frozen session hangs half-open."""
 
@@ -49,14 +57,12 @@ class Proxy:
                     return
                 # A Bind, and not the Parse when the session begins.
                 if self.cut_at and data[:1] == b"B" and self.cut_at in data:
-                    ends[0].shutdown(socket.SHUT_RDWR)
-                    ends[1].shutdown(socket.SHUT_RDWR)
-                    return
+                    break
                 self.open.wait(200)
                 ends[1].sendall(data)
-            ends[1].shutdown(socket.SHUT_RDWR)
         except OSError:
-            pass
+            pass    # as when an end was killed before it had read everything
+        shut(ends)
 
     def freeze(self):
         """Sessions that are open hang from now on; new ones do not."""
@@ -66,11 +72,7 @@ class Proxy:
     def refuse(self):
         """Ends every session, and refuses new ones."""
         self.refusing = True
-        for end in self.sockets:
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        shut(self.sockets)
         self.sockets.clear()
 
     def close(self):
