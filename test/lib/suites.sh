@@ -228,7 +228,7 @@ run_pgtap()
 {
 	make_database template_pgtap pgtap
 	for name in $(stems "$pgtap"); do
-		printf 'CREATE DATABASE "pgtap_%s" TEMPLATE template_pgtap;\n' "$name"
+		printf 'CREATE DATABASE "pgtap_%s" TEMPLATE template_pgtap STRATEGY file_copy;\n' "$name"
 	done | psql -d postgres
 	# shellcheck disable=SC2086
 	tap tmp 2 pgtap $pgtap
