@@ -40,11 +40,13 @@ $harness->callback(
 my $aggregate = $harness->runtests(@files);
 # What was skipped has not passed; it is named.
 my ($passed, $failed) = ($aggregate->passed - $aggregate->skipped, 0);
+my %seconds;
 
 foreach my $file ($aggregate->descriptions)
 {
 	my ($parser) = $aggregate->parsers($file);
 	my $skipped = $parser->skip_all;
+	$seconds{$file} = $parser->end_time - $parser->start_time;
 	print "$file: skipped: $skipped\n" if defined $skipped;
 
 	# The figure that a promise must show stands in a comment that begins with it.
@@ -64,6 +66,11 @@ foreach my $file ($aggregate->descriptions)
 	$failed += $failures || 1;
 	report($file, \@complaints, $failures, $output{$file});
 }
+
+# Where to look first when a suite takes too long.
+my @slowest = sort { $seconds{$b} <=> $seconds{$a} } keys %seconds;
+splice @slowest, 5 if @slowest > 5;
+printf "slowest: %s\n", join ', ', map { sprintf '%s %.1f s', basename($_), $seconds{$_} } @slowest;
 
 open my $count, '>', $count_file or die "$count_file: $!";
 print $count "$passed $failed\n";
