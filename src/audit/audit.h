@@ -85,6 +85,11 @@ extern void audit_lock(void);
 extern Datum row_to_jsonb(TupleDesc desc, const Datum *values,
 						  const bool *nulls, const bool *include);
 
+/* Between the two, or until an error, values are written in full and in the one
+ * way that every session reads alike, whatever this one likes to see. */
+extern int plain_values_begin(void);
+extern void plain_values_end(int level);
+
 /* Registers the callbacks; called once, when the library is loaded. */
 extern void audit_init(void);
 

@@ -220,6 +220,7 @@ show_rows(const Work *work, const OpenRow *before, const OpenRow *after,
 		  const bool *columns, AuditEvent *event)
 {
 	const AuditTable *table = work->table;
+	int level = plain_values_begin();
 	AsOwner us;
 
 	if (OidIsValid(table->stranger))
@@ -233,6 +234,7 @@ show_rows(const Work *work, const OpenRow *before, const OpenRow *after,
 			row_to_jsonb(table->desc, after->values, after->nulls, columns);
 	if (OidIsValid(table->stranger))
 		as_owner_end(&us);
+	plain_values_end(level);
 }
 
 /*

@@ -11,14 +11,46 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/bytea.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
+#include "utils/float.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/numeric.h"
 
 #include "audit/audit.h"
 #include "core/uuid.h"
+
+static void
+set_plain(const char *setting, const char *value)
+{
+	(void) set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+int
+plain_values_begin(void)
+{
+	int level = NewGUCNestLevel();
+
+	if (DateStyle != USE_ISO_DATES)
+		set_plain("datestyle", "ISO");
+	if (IntervalStyle != INTSTYLE_POSTGRES)
+		set_plain("intervalstyle", "postgres");
+	if (bytea_output != BYTEA_OUTPUT_HEX)
+		set_plain("bytea_output", "hex");
+	if (extra_float_digits < 1)
+		set_plain("extra_float_digits", "1");
+	return level;
+}
+
+void
+plain_values_end(int level)
+{
+	AtEOXact_GUC(false, level);
+}
 
 /*
  * Through the text of row_to_json().

@@ -7,9 +7,11 @@ CREATE TABLE usermgmt.inventory (
 );
 COMMENT ON TABLE usermgmt.inventory IS 'Columns, indexes, constraints, triggers, policies, rules, functions and views as the install script made them; written by it, never dumped.';
 
--- Definitions are printed with a fixed search_path, so they compare.
+-- Definitions are printed with fixed settings, so they compare.
 CREATE FUNCTION usermgmt.inventory_now() RETURNS SETOF usermgmt.inventory
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
+	SET DateStyle = ISO SET IntervalStyle = postgres SET TimeZone = UTC SET bytea_output = hex SET extra_float_digits = 1
+	SET standard_conforming_strings = on
 BEGIN ATOMIC
 	WITH member AS (
 		SELECT d.classid, d.objid

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/guc.h"
@@ -132,16 +133,20 @@ setting_show(TenantSetting setting, Jsonb *settings)
 {
 	int seconds;
 	int limit;
-	Interval interval = {0};
+	struct pg_itm time = {0};
+	char *shown;
 
 	switch (setting_kind(setting))
 	{
 		case SECONDS:
 			seconds = setting_seconds(setting, settings);
-			interval.day = seconds / SECS_PER_DAY;
-			interval.time = (seconds % SECS_PER_DAY) * USECS_PER_SEC;
-			return DatumGetCString(DirectFunctionCall1(
-				interval_out, IntervalPGetDatum(&interval)));
+			time.tm_mday = seconds / SECS_PER_DAY;
+			time.tm_hour = seconds % SECS_PER_DAY / SECS_PER_HOUR;
+			time.tm_min = seconds % SECS_PER_HOUR / SECS_PER_MINUTE;
+			time.tm_sec = seconds % SECS_PER_MINUTE;
+			shown = palloc(MAXDATELEN + 1);
+			EncodeInterval(&time, INTSTYLE_POSTGRES, shown);
+			return shown;
 		case SWITCH:
 			return pstrdup(setting_on(setting, settings) ? "on" : "off");
 		case TEXT:
