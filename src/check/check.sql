@@ -232,7 +232,7 @@ CREATE VIEW usermgmt.weak_point (problem, object, detail) AS
 	UNION ALL
 	SELECT 'the first call of a connection is logged whole', 'log_statement', 'add usermgmt to shared_preload_libraries'
 	WHERE current_setting('log_statement') IN ('mod', 'all')
-		AND concat_ws(',', current_setting('shared_preload_libraries', true), current_setting('session_preload_libraries', true)) !~ '\musermgmt\M'
+		AND concat_ws(',', current_setting('shared_preload_libraries', true), current_setting('session_preload_libraries', true)) !~ E'\\musermgmt\\M'
 	UNION ALL
 	SELECT 'no trigger fires yet', 'installation', 'usermgmt.activate(), or the first call that writes, arms them'
 	WHERE NOT EXISTS (SELECT FROM usermgmt.installation AS i

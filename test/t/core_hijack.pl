@@ -49,7 +49,7 @@ SELECT format('ALTER DATABASE %I SET search_path = evil, pg_catalog', current_da
 SQL
 
 $node->safe_psql('postgres', 'CREATE ROLE mallory LOGIN');
-$node->safe_psql('postgres', "CREATE DATABASE $_ TEMPLATE template0 OWNER mallory") foreach 'made', 'twins', 'clean', 'world';
+$node->safe_psql('postgres', "CREATE DATABASE $_ TEMPLATE template0 OWNER mallory") foreach 'made', 'twins', 'clean', 'odd', 'world';
 
 my ($code, $out, $err) = $node->psql('made', 'CREATE SCHEMA usermgmt; CREATE TABLE usermgmt.account (user_id integer)', extra_params => [ '-U', 'mallory' ]);
 is($code, 0, 'the owner of a database makes a schema of our name');
@@ -78,6 +78,19 @@ SELECT count(*) FROM pg_depend AS d, (
 	SELECT 'pg_operator'::regclass, oid FROM pg_operator WHERE oprnamespace = 'evil'::regnamespace
 	UNION ALL SELECT 'pg_type'::regclass, oid FROM pg_type WHERE typnamespace = 'evil'::regnamespace)
 SQL
+
+# The database's settings change neither what the script says nor what it makes.
+my %odd = (
+	standard_conforming_strings => 'off',  backslash_quote => 'off',       DateStyle => '\'German\'', IntervalStyle => 'iso_8601',
+	TimeZone => '\'Asia/Kathmandu\'', bytea_output => 'escape',           extra_float_digits => '-15',
+	array_nulls => 'off',            transform_null_equals => 'on',       quote_all_identifiers => 'on',
+	xmloption => 'document',         check_function_bodies => 'off',      row_security => 'off',
+	default_transaction_isolation => 'serializable',                      default_transaction_deferrable => 'on');
+$node->safe_psql('postgres', join ';', map { "ALTER DATABASE odd SET $_ = $odd{$_}" } keys %odd);
+($code, $out, $err) = $node->psql('odd', 'CREATE EXTENSION usermgmt');
+is("$code$err", '0', 'R22: the install script means the same whatever the settings of the database');
+is($node->safe_psql('odd', $inventory), $node->safe_psql('clean', $inventory), 'R22: and makes the same');
+is($node->safe_psql('odd', "SELECT problem FROM usermgmt.\"check\"() WHERE severity = 'error'"), '', 'R18: check() agrees');
 
 # Later: whoever calls has the twins before the true ones.
 $node->safe_psql('world', 'SET client_min_messages = error; CREATE EXTENSION usermgmt');
