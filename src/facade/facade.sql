@@ -1,6 +1,6 @@
 -- Internal: the statements that make a facade, in their order.
 CREATE FUNCTION usermgmt.facade_statements(schema name, for_role name) RETURNS SETOF text
-	LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
+	LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp SET row_security = on
 BEGIN ATOMIC
 	WITH exposed AS (
 		SELECT object_name, object_kind
