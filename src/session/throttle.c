@@ -177,19 +177,24 @@ throttle_wait(const Address *address)
 	return next <= now ? 0 : (int) ((next - now) / USECS_PER_SEC) + 1;
 }
 
+/*
+ * Remembered first: a statement that is cancelled, or runs into a time limit,
+ * as it writes has been told by its error's context that the password was
+ * wrong.
+ */
 void
 throttle_failure(const Address *address)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	int failures;
 
+	throttle_remember(address);
 	spi_run(lock_throttle, ARG_TEXT(address->canonical), ARG_TIME(now),
 			ARG_INT(LONGEST_WAIT));
 	failures = row_int(spi_row(0), "failures");
 	if (failures > FREE_FAILURES)
 		spi_run(set_next_try, ARG_TEXT(address->canonical),
 				ARG_TIME(next_try(failures, now)));
-	throttle_remember(address);
 }
 
 void

@@ -78,6 +78,13 @@ SELECT is((SELECT count(*) FROM usermgmt.login_throttle WHERE address = 'gus@acm
 SELECT is(pg_temp.guess('gus@acme.test', 2), 'try_later', 'R15 the backend remembers them');
 SELECT is((SELECT outcome FROM usermgmt.log_in('gus@acme.test', 'x')), 'try_later', 'R15 for every later guess');
 SELECT is(pg_temp.guess('other@acme.test', 1), 'invalid_credentials', 'R15 of that address alone');
+-- A session with a time limit stops where it happens to be, here as it
+-- writes the row.
+CREATE FUNCTION pg_temp.cancel() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '55P03'; END $$;
+CREATE TRIGGER cancel BEFORE INSERT ON usermgmt.login_throttle FOR EACH ROW EXECUTE FUNCTION pg_temp.cancel();
+SELECT is_empty($$SELECT i FROM generate_series(1, 6) AS i WHERE pg_temp.try('SELECT usermgmt.log_in(''tom@acme.test'', ''guess'')') <> '55P03'$$, 'R15 guesses that ran into a limit as they were counted');
+DROP TRIGGER cancel ON usermgmt.login_throttle;
+SELECT is((SELECT outcome FROM usermgmt.log_in('tom@acme.test', 'x')), 'try_later', 'R15 are remembered as well');
 SELECT is_empty($$SELECT i FROM generate_series(1, 5) AS i WHERE pg_temp.change('guess ' || i, 'seven quiet lanterns') NOT IN ('UM020', 'UM001')$$, 'R15 wrong present passwords are counted as well');
 
 SELECT * FROM finish();
