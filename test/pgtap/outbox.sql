@@ -55,6 +55,8 @@ SELECT is(usermgmt.outbox_bounced(:'message_id_header', 'carol@acme.test', '4.2.
 SELECT results_eq(format('SELECT delivery, bounce_detail FROM usermgmt.mail_queue WHERE message_id = %L', :'message_id'), $$VALUES ('sent', 'carol@acme.test: 4.2.0 still trying')$$,
 	'S2.17 and is no bounce');
 SELECT is_empty('SELECT * FROM usermgmt.address_suppression', 'B18 nor stops further mail');
+SELECT is(usermgmt.outbox_bounced(:'message_id_header', 'carol@acme.test', status, 'what?'), true, 'S2.17 a report without a failure is recorded: ' || to_json(status)) FROM unnest(ARRAY['2.0.0', '', NULL]) AS status;
+SELECT is_empty('SELECT * FROM usermgmt.address_suppression', 'B18 and stops no further mail either');
 SELECT is(usermgmt.outbox_bounced(:'message_id_header', 'carol@acme.test', '5.1.1', 'no such user'), true, 'S2.17 a bounce is recorded');
 SELECT results_eq(format('SELECT delivery, delivery_detail LIKE %L FROM usermgmt.invitations WHERE invitation_id = %L', '%no such user%', :'carol'),
 	$$VALUES ('bounced', true)$$, 'S2.17 a bounce shows at the invitation');
@@ -89,6 +91,25 @@ SELECT is(pg_temp.state_of_mail(:'message_id'), 'cancelled', 'R2 an operator can
 SELECT throws_ok(format('SELECT usermgmt.outbox_cancel(%L)', :'message_id'), 'UM036', NULL, 'R2 a cancelled mail can not be cancelled');
 SELECT throws_ok(format('SELECT usermgmt.%I(%L)', f, gen_random_uuid()), 'UM002', NULL, 'R2 ' || f || ' of an unknown mail is answered by not found')
 	FROM unnest(ARRAY['outbox_retry', 'outbox_cancel']) AS f;
+
+-- How long it is tried: 24 times, at most an hour apart, and not past its link.
+SELECT pg_temp.invite('lena@acme.test') AS lena \gset
+CREATE FUNCTION pg_temp.fail(failures int, left_of_link interval) RETURNS SETOF usermgmt.outbox LANGUAGE plpgsql AS $$
+DECLARE
+	m usermgmt.outbox_message;
+BEGIN
+	UPDATE usermgmt.outbox SET attempts = failures, due_at = now() - interval '1 second', expires_at = now() + interval '30 days' WHERE recipient = 'lena@acme.test';
+	SELECT * INTO STRICT m FROM usermgmt.outbox_claim('test', 1);
+	UPDATE usermgmt.outbox SET expires_at = clock_timestamp() + left_of_link WHERE message_id = m.message_id;
+	PERFORM usermgmt.outbox_failed(m.message_id, m.fence, false, '451 later');
+	RETURN QUERY SELECT * FROM usermgmt.outbox WHERE message_id = m.message_id;
+END $$;
+SELECT results_eq($$SELECT max(f.due_at) <= clock_timestamp() + interval '1 hour', max(f.due_at) > clock_timestamp() + interval '10 minutes', array_agg(DISTINCT f.state)
+	FROM generate_series(1, 30), pg_temp.fail(20, interval '30 days') AS f$$, $$VALUES (true, true, '{queued}'::text[])$$, 'R5 the gaps between tries grow to an hour and no further');
+SELECT is((SELECT state FROM pg_temp.fail(22, interval '30 days')), 'queued', 'R5 after 23 failures it is tried once more');
+SELECT is((SELECT state FROM pg_temp.fail(23, interval '30 days')), 'dead', 'R5 after 24 no more');
+SELECT usermgmt.outbox_retry(message_id) AS x FROM usermgmt.outbox WHERE recipient = 'lena@acme.test' \gset
+SELECT is((SELECT state FROM pg_temp.fail(0, interval '0')), 'dead', 'R5 nor when its link has ended by the next try');
 
 -- Cancelled with its reason, and never after its time.
 SELECT pg_temp.invite('erin@acme.test') AS erin \gset

@@ -106,6 +106,36 @@ foreach my $level (@levels)
 is($node->safe_psql('app', q{SELECT count(*) FROM usermgmt.membership AS m JOIN usermgmt.account AS a USING (user_id) WHERE a.email LIKE 'guest%'}), '0', 'nobody joined');
 is(ask($operator, 'SELECT usermgmt.run_maintenance() IS NOT NULL'), 't', 'and what is over is swept');
 
+# A link that ends while the call, which has looked at it, waits for somebody.
+my $slow_link = link_of($node, 'app', 'acme', invite($node, 'app', 'acme', 'slow@acme.example'));
+my ($slow_id, $slow_session) = person('slowreset');
+my ($moving_id, $moving_session) = person('moving');
+$node->safe_psql('app', <<"SQL");
+SELECT usermgmt.request_password_reset('slowreset\@acme.example');
+SELECT FROM usermgmt.use_session('$moving_session', 'connection');
+SELECT usermgmt.request_email_change('moved\@acme.example', '$password');
+SQL
+my %mailed = map { my ($kind, $text) = split /\t/; $kind => token_in($text) } split /\n/,
+  $node->safe_psql('app', q{SELECT kind || E'\t' || replace(text_body, E'\n', ' ') FROM usermgmt.outbox_claim('expiry', 1000) WHERE recipient IN ('slowreset@acme.example', 'moved@acme.example')});
+my $holder = connection($node, 'app');
+foreach my $case (
+	[ 'invitation', 'tenant FOR NO KEY UPDATE', "accept_invitation('$slow_link', 'seven quiet lanterns')", "state = 'pending'" ],
+	[ 'password_reset', "account WHERE user_id = '$slow_id' FOR UPDATE", "reset_password('$mailed{password_reset}', 'seven quiet lanterns')", "state = 'open'" ],
+	[ 'email_change', "account WHERE user_id = '$moving_id' FOR UPDATE", "confirm_email_change('$mailed{email_change}')", "state = 'open'" ])
+{
+	my ($table, $lock, $call, $open) = @$case;
+	my ($out, $err) = ('', '');
+
+	ask($holder, "BEGIN; SELECT FROM usermgmt.$lock");
+	my $waiting = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=sqlstate', '-c', "SELECT FROM usermgmt.use_session('$moving_session', 'connection')", '-c', "SELECT 'done' FROM usermgmt.$call", '-d', $node->connstr('app') . ' application_name=slow' ], '>', \$out, '2>', \$err);
+	$node->poll_query_until('app', "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'slow')") or die 'nobody waits';
+	ask($holder, "UPDATE usermgmt.$table SET expires_at = clock_timestamp() WHERE $open");
+	ask($holder, 'COMMIT');
+	$waiting->finish;
+	dead("a link that ended while its use waited: $table", $err =~ /ERROR:  (\w+)/ ? $1 : $out, 'UM011');
+}
+$holder->quit;
+
 diag("R26, D18: $accepted of $tried uses after the end were accepted");
 $operator->quit;
 $node->stop;
