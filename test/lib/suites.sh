@@ -46,7 +46,7 @@ soak()
 	prepare_environment
 	fuzz=$(existing 'test/fuzz/*_fuzz.py')
 	suite fuzz run_fuzz
-	perl='test/t/core_soak.pl test/t/core_soak_crash.pl test/t/outbox_notify_full.pl'
+	perl='test/t/core_crash.pl test/t/core_soak.pl test/t/core_soak_crash.pl test/t/session_stress.pl test/t/outbox_notify_full.pl'
 	suite perl run_perl
 	relay_tests=test/relay/relay_test.py
 	suite relay run_soak

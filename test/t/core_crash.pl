@@ -10,7 +10,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 use UsermgmtTest;
 
-my $rounds = 6;
+my $rounds = $ENV{USERMGMT_SOAK} ? 20 : 6;
 my $node   = start_node('crash');
 $node->safe_psql('app', q(SELECT usermgmt.create_tenant('acme', 'Acme', 'founder@acme.example')));
 
