@@ -219,6 +219,9 @@ SELECT pg_temp.session_of('m5', now(), tenant => 'other') \gset x
 SELECT is(licensed_now, 1, 'S3.38 S4.8 nor one in another tenant') FROM usermgmt.member_statistics;
 SELECT pg_temp.session_of('m2', now(), 'ended') \gset x
 SELECT is(licensed_now, 2, 'S3.38 whoever logged out within the day used one') FROM usermgmt.member_statistics;
+INSERT INTO usermgmt.membership (tenant_id, user_id, role, status, deactivated_at) SELECT :'other_id', id, 'member', 'deactivated', now() FROM staff WHERE name = 'm1';
+SELECT is(licensed_now, 2, 'S3.38 S4.8 and who is deactivated in another tenant is not so here') FROM usermgmt.member_statistics;
+DELETE FROM usermgmt.membership WHERE tenant_id = :'other_id' AND status = 'deactivated';
 CREATE FUNCTION pg_temp.licensed_after(since interval) RETURNS integer LANGUAGE plpgsql AS $$
 BEGIN
 	UPDATE usermgmt.session SET last_used_at = statement_timestamp() - since WHERE user_id = (SELECT id FROM staff WHERE name = 'm4');

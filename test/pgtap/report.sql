@@ -62,6 +62,8 @@ SELECT set_eq('SELECT email FROM usermgmt.report_inactive_members', $$VALUES ('b
 SELECT set_eq('SELECT email, role, activity, owners, admins, members, deactivated FROM usermgmt.report_role_review',
 	$$VALUES ('owner@acme.test', 'owner', 'active', 1, 1, 2, 1), ('ann@acme.test', 'admin', 'active', 1, 1, 2, 1)$$, 'S3.25 S3.28 people above member, and whether they are active');
 SELECT results_eq('SELECT licensed, members_with_access, used_share, license_tier, seat_limit FROM usermgmt.report_license_use', $$VALUES (3, 3, 1.000, 'none', NULL::integer)$$, 'S3.38 license use of 24 hours, a deactivated person not at all');
+INSERT INTO usermgmt.membership (tenant_id, user_id, role, status, deactivated_at) VALUES (:'other_id', :'bob', 'member', 'deactivated', now());
+SELECT is((SELECT licensed FROM usermgmt.report_license_use), 3, 'S3.38 S4.8 but one who is so in another tenant');
 UPDATE usermgmt.session SET last_used_at = now() - interval '25 hours' WHERE user_id = :'bob';
 SELECT is((SELECT licensed FROM usermgmt.report_license_use), 2, 'S3.38 nor one who was not there within them');
 SELECT is((SELECT sent FROM usermgmt.report_delivery WHERE kind = 'invitation'), 1, 'S3.36 what became of the mails, by kind');
