@@ -158,7 +158,7 @@ RESET enable_bitmapscan;
 SELECT pg_temp.tenant('stat') AS stat_id \gset
 CREATE TEMPORARY TABLE staff AS SELECT ('00000000-0000-7000-8000-0000000057' || lpad(to_hex(row_number() OVER ()), 2, '0'))::uuid AS id, * FROM (VALUES ('o2', 'owner', 'active', INTERVAL '40 days'),
 	('a1', 'admin', 'active', '1 day'), ('a2', 'admin', 'active', NULL), ('a3', 'admin', 'deactivated', '1 day'),
-	('m1', 'member', 'active', '0'), ('m2', 'member', 'active', '1 day'), ('m3', 'member', 'active', '29 days'), ('m4', 'member', 'active', '29 days 23:59:50'), ('m5', 'member', 'active', '30 days'), ('m6', 'member', 'active', '3 years'),
+	('m1', 'member', 'active', '0'), ('m2', 'member', 'active', '1 day'), ('m3', 'member', 'active', '29 days'), ('m4', 'member', 'active', '29 days 23:00'), ('m5', 'member', 'active', '30 days'), ('m6', 'member', 'active', '3 years'),
 	('m7', 'member', 'active', NULL), ('m8', 'member', 'active', NULL), ('m9', 'member', 'deactivated', NULL), ('m10', 'member', 'deactivated', '40 days')) AS v (name, role, status, ago);
 INSERT INTO usermgmt.account (user_id, email, canonical_email) SELECT id, name || '@stat.test', '' FROM staff;
 INSERT INTO usermgmt.membership (tenant_id, user_id, role, status, last_login_at) SELECT :'stat_id', id, role, status, now() - ago FROM staff;
