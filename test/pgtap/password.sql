@@ -136,5 +136,13 @@ SELECT is((SELECT outcome FROM usermgmt.log_in('carol@acme.test', password)), ex
 	FROM (VALUES ('in composed form', E'cafe\u0301 in the morning', 'ok'), ('with every letter', E'cafe in the morning', 'invalid_credentials'),
 		('with upper and lower case', E'Caf\u00e9 in the morning', 'invalid_credentials'), ('with blanks around it', E' caf\u00e9 in the morning ', 'invalid_credentials')) AS p (what, password, expected);
 
+-- The cool-down of one tenant tells another nothing.
+SELECT usermgmt.use_tenant('other') AS x, pg_temp.join('two@other.test') AS two \gset
+INSERT INTO usermgmt.membership (tenant_id, user_id, role) SELECT tenant_id, :'two', 'member' FROM usermgmt.tenant WHERE slug = 'acme';
+SELECT lives_ok(format('SELECT usermgmt.send_password_reset(%L)', :'two'), 'S0.7 an operator sends a person of two tenants a reset in one');
+SELECT usermgmt.use_tenant('acme') AS x \gset
+SELECT lives_ok(format('SELECT usermgmt.send_password_reset(%L)', :'two'), 'R10 S4.8 the other one is not told that it was too soon');
+SELECT throws_ok(format('SELECT usermgmt.send_password_reset(%L)', :'two'), 'UM039', NULL, 'S3.36 unless it was its own mail');
+
 SELECT * FROM finish();
 ROLLBACK;

@@ -75,6 +75,17 @@ BEGIN
 END $$;
 SELECT is(pg_temp.after(age), failures, 'R15 nine failures and one more, ' || age || ' later') FROM (VALUES (INTERVAL '0', 10), ('50 seconds', 10), ('70 seconds', 9), ('185 seconds', 7), ('1 hour', 1), ('-1 hour', 10)) AS v (age, failures);
 DELETE FROM usermgmt.login_throttle;
+INSERT INTO usermgmt.login_throttle VALUES ('young@acme.test', 60, now(), clock_timestamp() - interval '23 hours'), ('old@acme.test', 60, now(), clock_timestamp() - interval '24 hours 1 second');
+SELECT is(usermgmt.run_maintenance() ->> 'throttles_purged', '1', 'R15 maintenance forgets failures after a day');
+SELECT results_eq('SELECT address FROM usermgmt.login_throttle', $$VALUES ('young@acme.test')$$, 'R15 and no sooner');
+SELECT outcome AS x, session_id AS ended FROM usermgmt.log_in('carol@acme.test', 'secret of carol@acme.test') \gset
+SELECT outcome AS x, session_id AS revoked FROM usermgmt.log_in('carol@acme.test', 'secret of carol@acme.test') \gset
+UPDATE usermgmt.session SET created_at = now() - interval '3 days', last_used_at = now() - interval '3 days',
+	expires_at = clock_timestamp() - CASE session_id WHEN :'ended' THEN interval '24 hours 1 second' ELSE interval '23 hours' END WHERE session_id IN (:'ended', :'revoked');
+UPDATE usermgmt.session SET state = 'revoked', ended_at = now(), end_reason = 'tested' WHERE session_id = :'revoked';
+SELECT is(usermgmt.run_maintenance() ->> 'sessions_purged', '1', 'complaint 6: maintenance forgets a session a day after its end');
+SELECT results_eq(format('SELECT state, end_reason FROM usermgmt.session WHERE session_id IN (%L, %L)', :'ended', :'revoked'), $$VALUES ('revoked', 'tested')$$, 'complaint 6: and keeps its reason until then');
+DELETE FROM usermgmt.login_throttle;
 
 -- Several tenants.
 SELECT outcome AS x FROM usermgmt.accept_invitation(:'beta_token', 'bobs newer password') \gset
