@@ -30,26 +30,31 @@ set_plain(const char *setting, const char *value)
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
+/*
+ * 0 where nothing has to be set, which is nearly always: a level of settings
+ * costs a look at every setting there is.
+ */
 int
 plain_values_begin(void)
 {
-	int level = NewGUCNestLevel();
+	int level;
 
-	if (DateStyle != USE_ISO_DATES)
-		set_plain("datestyle", "ISO");
-	if (IntervalStyle != INTSTYLE_POSTGRES)
-		set_plain("intervalstyle", "postgres");
-	if (bytea_output != BYTEA_OUTPUT_HEX)
-		set_plain("bytea_output", "hex");
-	if (extra_float_digits < 1)
-		set_plain("extra_float_digits", "1");
+	if (DateStyle == USE_ISO_DATES && IntervalStyle == INTSTYLE_POSTGRES &&
+		bytea_output == BYTEA_OUTPUT_HEX && extra_float_digits >= 1)
+		return 0;
+	level = NewGUCNestLevel();
+	set_plain("datestyle", "ISO");
+	set_plain("intervalstyle", "postgres");
+	set_plain("bytea_output", "hex");
+	set_plain("extra_float_digits", "1");
 	return level;
 }
 
 void
 plain_values_end(int level)
 {
-	AtEOXact_GUC(false, level);
+	if (level > 0)
+		AtEOXact_GUC(false, level);
 }
 
 /*
