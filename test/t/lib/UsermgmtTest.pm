@@ -91,6 +91,8 @@ sub connection
 		on_error_stop => 0,
 		extra_params  => [ '-v', 'VERBOSITY=verbose', @psql_options ]);
 
+	# The time limit is each query's, not the connection's.
+	$connection->set_query_timer_restart;
 	return $connection;
 }
 
