@@ -132,7 +132,7 @@ SELECT pg_temp.act('owner@acme.test', format('SELECT usermgmt.change_role(%L, %L
 
 -- The list (S3.7 to S3.10, S3.22 to S3.24).
 CREATE FUNCTION pg_temp.logged_in(address text, ago interval) RETURNS void LANGUAGE sql AS $$
-	UPDATE usermgmt.membership SET last_login_at = now() - ago, last_seen_at = now() - ago WHERE user_id = pg_temp.id_of(address)
+	UPDATE usermgmt.membership SET last_login_at = statement_timestamp() - ago, last_seen_at = statement_timestamp() - ago WHERE user_id = pg_temp.id_of(address)
 $$;
 SELECT results_eq($$SELECT email, role, status, activity, joined_at IS NOT NULL, is_primary_owner FROM usermgmt.members ORDER BY email$$,
 	$$VALUES ('admin@acme.test', 'admin', 'active', 'active', true, false), ('bob@acme.test', 'member', 'active', 'active', true, false),
