@@ -69,6 +69,20 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ')
 	is(sqlstate($third, by($token) . '; COMMIT'), 'none', 'S1.10: one that can not be written fails nobody');
 }
 
+# A call that opens another session waits for the end of the one it came by.
+{
+	my ($id, $token) = person();
+
+	ask($thief, "SELECT FROM usermgmt.use_session('$token', 'connection')");
+	ask($operator, "BEGIN; SELECT usermgmt.revoke_user_sessions('$id')");
+	start($thief, "SELECT outcome FROM usermgmt.switch_tenant('acme')");
+	somebody_waits();
+	ask($operator, 'COMMIT');
+	ask($thief, 'SELECT usermgmt.end_use()');
+	is($node->safe_psql('app', "SELECT count(*) FROM usermgmt.session WHERE user_id = '$id' AND state = 'open'"),
+		'0', 'R7: switch_tenant() that waited for the end of its session opens none');
+}
+
 my %way = (
 	'revoke_user_sessions()' => "SELECT usermgmt.revoke_user_sessions('%s')",
 	'deactivate_user()'      => "SELECT usermgmt.deactivate_user('%s')",
