@@ -12,7 +12,7 @@ SPI_QUERY(users,
 		  " pg_catalog.jsonb_build_object('users', coalesce("
 		  "(SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
 		  "'id', usermgmt.public_id('user', m.user_id), 'email', m.email,"
-		  " 'role', m.role, 'joinedAt', m.joined_at,"
+		  " 'name', m.name, 'role', m.role, 'joinedAt', m.joined_at,"
 		  " 'lastActive', m.last_login_at, 'status', CASE m.status"
 		  " WHEN 'active' THEN m.activity ELSE m.status END)"
 		  " ORDER BY m.joined_at, m.user_id) FROM usermgmt.member_detail AS m"
