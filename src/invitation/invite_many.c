@@ -65,6 +65,7 @@ invite_one(void *arg)
 /* One of many. */
 typedef struct Guest
 {
+	int place;	 /* among those given */
 	Datum email; /* as given */
 	bool is_null;
 	Address address;
@@ -75,8 +76,11 @@ typedef struct Guest
 static int
 compare_guests(const ListCell *a, const ListCell *b)
 {
-	return strcmp(((Guest *) lfirst(a))->address.canonical,
-				  ((Guest *) lfirst(b))->address.canonical);
+	const Guest *one = lfirst(a);
+	const Guest *other = lfirst(b);
+	int order = strcmp(one->address.canonical, other->address.canonical);
+
+	return order != 0 ? order : one->place - other->place;
 }
 
 static List *
@@ -93,6 +97,7 @@ list_guests(ArrayType *emails)
 	{
 		Guest *guest = palloc0(sizeof(Guest));
 
+		guest->place = i;
 		guest->email = values[i];
 		guest->is_null = nulls[i];
 		if (nulls[i] ||
@@ -105,8 +110,8 @@ list_guests(ArrayType *emails)
 
 /*
  * In the order of the addresses, so that two callers who invite the same
- * people wait for each other in the same order; the outcomes as they were
- * given.
+ * people wait for each other in the same order, and of one address twice the
+ * first as it was given; the outcomes as they were given.
  */
 static void
 invite_each(FunctionCallInfo fcinfo, const Caller *caller, const Tenant *tenant,

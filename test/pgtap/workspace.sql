@@ -559,6 +559,8 @@ SELECT is(pg_temp.try('SELECT usermgmt.invite_users(''{a@delta.test}'')'), 'UM04
 UPDATE usermgmt.tenant SET suspended_at = NULL WHERE slug = 'delta';
 SELECT results_eq($$SELECT email, outcome FROM usermgmt.invite_users('[3:4][-1:0]={{p@delta.test,q@delta.test},{r@delta.test,p@delta.test}}') WITH ORDINALITY ORDER BY ordinality$$, $$VALUES ('p@delta.test', 'invited'), ('q@delta.test', 'invited'), ('r@delta.test', 'invited'), ('p@delta.test', 'already_invited')$$,
 	'C11 an array of more dimensions is read row by row');
+SELECT is((SELECT string_agg(outcome, ' ' ORDER BY ordinality) FROM usermgmt.invite_users((SELECT array_agg(CASE WHEN n <= 100 THEN 'Twice' ELSE 'twice' END || n % 100 || '@delta.test' ORDER BY n) FROM generate_series(1, 200) AS n)) WITH ORDINALITY),
+	(SELECT string_agg(CASE WHEN n <= 100 THEN 'invited' ELSE 'already_invited' END, ' ' ORDER BY n) FROM generate_series(1, 200) AS n), 'C11 of one address twice the first is invited');
 SELECT is((SELECT count(DISTINCT invitation_id) FROM generate_series(1, 20) AS n, LATERAL usermgmt.invite_users(ARRAY[n || 'a@delta.test', n || 'b@delta.test'])), 40::bigint, 'C11 it can be called for many rows of a query');
 SELECT results_eq($$SELECT role, message, workspaces FROM usermgmt.invitations WHERE email IN ('q@delta.test', '1a@delta.test')$$, $$VALUES ('member', NULL::text, '{}'::jsonb), ('member', NULL, '{}')$$, 'C11 by default as members, without message and workspaces');
 CREATE TEMPORARY TABLE csv (line integer, email text);
