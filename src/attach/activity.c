@@ -2,9 +2,11 @@
  * activity.c
  *	  When a person was last seen to do something, not merely to read.
  *
- * It is written when the transaction commits, at most once a minute, and passed
- * over where somebody else holds the membership: no write of the application
- * waits for it, and nobody waits for a transaction that goes on.
+ * It is written when the transaction commits, and passed over where somebody
+ * else holds the membership: no write of the application waits for it, and
+ * nobody waits for a transaction that goes on. Of the changes of attached
+ *tables the first after a sign-in is written, and then at most one a minute;
+ *what the application reports by record_activity() always is.
  */
 #include "postgres.h"
 
@@ -25,7 +27,8 @@ SPI_QUERY(move_last_seen,
 		  "UPDATE usermgmt.membership AS m SET last_seen_at = $3"
 		  " FROM (SELECT user_id FROM usermgmt.membership"
 		  " WHERE tenant_id = $1 AND user_id = $2 AND status = 'active'"
-		  " AND (last_seen_at IS NULL OR last_seen_at < $4)"
+		  " AND (last_seen_at IS NULL OR last_seen_at < $4"
+		  " OR last_seen_at <= last_login_at)"
 		  " FOR NO KEY UPDATE SKIP LOCKED) AS mine"
 		  " WHERE m.tenant_id = $1 AND m.user_id = mine.user_id",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
@@ -34,6 +37,7 @@ static CommitCall move = {.function = "activity_move_last_seen"};
 static pg_uuid_t seen_tenant; /* who was written last by this connection */
 static pg_uuid_t seen_user;
 static TimestampTz seen_at;
+static bool reported; /* by record_activity(); also by one rolled back since */
 
 /*
  * What writes, as a definer, when the transaction commits.
@@ -45,11 +49,13 @@ activity_move_last_seen(PG_FUNCTION_ARGS)
 	pg_uuid_t tenant_id = *PG_GETARG_UUID_P(0);
 	pg_uuid_t user_id = *PG_GETARG_UUID_P(1);
 	TimestampTz at = PG_GETARG_TIMESTAMPTZ(2);
+	TimestampTz before = reported ? at : at - SEEN_SECONDS * USECS_PER_SEC;
 
 	SPI_connect();
 	spi_run(move_last_seen, ARG_UUID(tenant_id), ARG_UUID(user_id),
-			ARG_TIME(at), ARG_TIME(at - SEEN_SECONDS * USECS_PER_SEC));
+			ARG_TIME(at), ARG_TIME(before));
 	SPI_finish();
+	reported = false;
 	seen_tenant = tenant_id;
 	seen_user = user_id;
 	seen_at = at;
@@ -61,8 +67,8 @@ note_activity(const Actor *actor)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (now - seen_at < SEEN_SECONDS * USECS_PER_SEC && now >= seen_at &&
-		uuid_equal(&actor->user_id, &seen_user) &&
+	if (!reported && now - seen_at < SEEN_SECONDS * USECS_PER_SEC &&
+		now >= seen_at && uuid_equal(&actor->user_id, &seen_user) &&
 		uuid_equal(&actor->tenant_id, &seen_tenant))
 		return;
 	if (!XactReadOnly && installation_is_live())
@@ -101,6 +107,7 @@ record_activity(PG_FUNCTION_ARGS)
 	SPI_connect();
 	begin_writing(fcinfo);
 	SPI_finish();
+	reported = true;
 	note_activity(actor);
 	PG_RETURN_VOID();
 }

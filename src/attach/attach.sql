@@ -46,7 +46,7 @@ COMMENT ON FUNCTION usermgmt.detach_table(regclass) IS 'An operator who owns the
 CREATE FUNCTION usermgmt.record_activity(kind text DEFAULT NULL) RETURNS void
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.record_activity(text) IS 'The acting user did something (kind mutation, the default, or export): moves last_seen_at, at most once a minute, when the transaction commits; 22023, 25006, UM001.';
+COMMENT ON FUNCTION usermgmt.record_activity(text) IS 'The acting user did something (kind mutation, the default, or export): moves last_seen_at when the transaction commits; 22023, 25006, UM001.';
 
 CREATE FUNCTION usermgmt.workspaces_as(role text) RETURNS uuid[]
 	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

@@ -60,6 +60,26 @@ $node->safe_psql('app', 'INSERT INTO lead VALUES (3)');
 is(seen($ann) . seen($bob), 'ff', 'S1.13: nobody acts without a session');
 is($node->safe_psql('app', "SELECT count(*) FROM usermgmt.audit_event WHERE action = 'user.updated'"), 0, 'S1.13: the trail is not told each time');
 
+# What the application reports counts each time.
+my $reporting = connection($node, 'app');
+sub reports
+{
+	my ($statement) = @_;
+	my $before = $node->safe_psql('app', "SELECT last_seen_at FROM usermgmt.membership WHERE user_id = '$ann'");
+
+	ask($reporting, "BEGIN; SELECT usermgmt.use_session('$session'); $statement; COMMIT");
+	return $node->safe_psql('app', "SELECT last_seen_at > '$before' FROM usermgmt.membership WHERE user_id = '$ann'");
+}
+is(reports(q(SELECT usermgmt.record_activity('export'))), 't', "S1.13: each reported $_ moves last seen") foreach 'export', 'one within the minute';
+is(reports('INSERT INTO lead VALUES (4)'), 'f', 'S1.13: no change within a minute of it does');
+$node->safe_psql('app', 'UPDATE usermgmt.membership SET last_login_at = s, last_seen_at = s FROM (SELECT clock_timestamp() AS s) AS sign_in');
+$reporting->quit;
+$reporting = connection($node, 'app');
+is(reports('INSERT INTO lead VALUES (5)'), 't', 'S1.13: the first change after a sign-in does at once');
+is(reports('INSERT INTO lead VALUES (6)'), 'f', 'S1.13: the next one waits for its minute');
+$reporting->quit;
+forget();
+
 # At most once a minute, also from several connections.
 my @connections = map { connection($node, 'app') } 1 .. 3;
 ask($_, "SELECT usermgmt.use_session('$session', 'connection')") foreach @connections;
