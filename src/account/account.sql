@@ -18,6 +18,19 @@ CREATE TABLE usermgmt.account (
 	CONSTRAINT a_password_is_an_argon2id_hash CHECK (password_hash LIKE '$argon2id$%')
 );
 COMMENT ON TABLE usermgmt.account IS 'People, each once however many tenants they belong to; email is as typed, canonical_email is what is compared, verified_at is when a link mailed to it was first followed; a closed one keeps its id for the trail, and successor_id names the account that its records were handed to.';
+COMMENT ON COLUMN usermgmt.account.user_id IS 'Id of the person.';
+COMMENT ON COLUMN usermgmt.account.email IS 'Address, as typed.';
+COMMENT ON COLUMN usermgmt.account.canonical_email IS 'The address as it is compared: ASCII letters in lower case.';
+COMMENT ON COLUMN usermgmt.account.name IS 'Name, or NULL.';
+COMMENT ON COLUMN usermgmt.account.password_hash IS 'Argon2id hash of the password; NULL when there is none.';
+COMMENT ON COLUMN usermgmt.account.password_version IS 'Raised with every new hash of a password.';
+COMMENT ON COLUMN usermgmt.account.password_changed_at IS 'When the password was last chosen.';
+COMMENT ON COLUMN usermgmt.account.metadata IS 'The application''s own data.';
+COMMENT ON COLUMN usermgmt.account.locale IS 'The language of the person''s mails; NULL: the tenant''s.';
+COMMENT ON COLUMN usermgmt.account.created_at IS 'When it was made.';
+COMMENT ON COLUMN usermgmt.account.verified_at IS 'When a link mailed to the address was first followed.';
+COMMENT ON COLUMN usermgmt.account.closed_at IS 'When the account was closed.';
+COMMENT ON COLUMN usermgmt.account.successor_id IS 'Of a closed account, the one that its records were handed to.';
 CREATE UNIQUE INDEX one_account_per_address ON usermgmt.account (canonical_email) WHERE closed_at IS NULL;
 SELECT usermgmt.audit_attach('usermgmt.account', '{account,user_id,subject:email,hide:password_hash,ignore:password_changed_at,ignore:canonical_email}');
 
@@ -46,6 +59,10 @@ CREATE TABLE usermgmt.account_identity (
 	PRIMARY KEY (provider, subject)
 );
 COMMENT ON TABLE usermgmt.account_identity IS 'Ids of people in outside sign-in systems: arbitrary strings, each of one account.';
+COMMENT ON COLUMN usermgmt.account_identity.provider IS 'The sign-in system.';
+COMMENT ON COLUMN usermgmt.account_identity.subject IS 'The id there, compared octet by octet.';
+COMMENT ON COLUMN usermgmt.account_identity.user_id IS 'The person who has it.';
+COMMENT ON COLUMN usermgmt.account_identity.linked_at IS 'When that was noted.';
 CREATE INDEX account_identity_person ON usermgmt.account_identity (user_id);
 SELECT usermgmt.audit_attach('usermgmt.account_identity', '{account_identity,subject,person:user_id}');
 

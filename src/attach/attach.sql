@@ -66,6 +66,16 @@ CREATE TYPE usermgmt.attachment AS (
 	problem text
 );
 COMMENT ON TYPE usermgmt.attachment IS 'What the definition of an attached table says.';
+COMMENT ON COLUMN usermgmt.attachment.tenant_column IS 'The column that holds the tenant''s id.';
+COMMENT ON COLUMN usermgmt.attachment.workspace_column IS 'The column that holds the workspace''s id.';
+COMMENT ON COLUMN usermgmt.attachment.owner_column IS 'The column that says who owns the row.';
+COMMENT ON COLUMN usermgmt.attachment.audit IS 'Whether changes make events.';
+COMMENT ON COLUMN usermgmt.attachment.track_activity IS 'Whether changes move last_seen_at.';
+COMMENT ON COLUMN usermgmt.attachment.isolate IS 'Whether row security keeps tenants apart.';
+COMMENT ON COLUMN usermgmt.attachment.on_removal IS 'transfer or retain: what becomes of a leaver''s rows; NULL without an owner_column.';
+COMMENT ON COLUMN usermgmt.attachment.redact IS 'Columns that no event shows.';
+COMMENT ON COLUMN usermgmt.attachment.owner_provider IS 'The sign-in system whose ids the owner_column holds; NULL: our own.';
+COMMENT ON COLUMN usermgmt.attachment.problem IS 'NULL, or what has to be mended, as a rule by calling attach_table() again.';
 
 CREATE FUNCTION usermgmt.attachment(target oid) RETURNS usermgmt.attachment
 	LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME';

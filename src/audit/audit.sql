@@ -21,6 +21,24 @@ CREATE TABLE usermgmt.audit_event (
 	PRIMARY KEY (tenant_id, event_id)
 );
 COMMENT ON TABLE usermgmt.audit_event IS 'Append-only trail of every change; tenant_id is all zero for what belongs to no tenant, epoch counts the databases this installation has lived in, salt hides what is erased from the sealed hash.';
+COMMENT ON COLUMN usermgmt.audit_event.tenant_id IS 'The tenant concerned; all zero for what belongs to none.';
+COMMENT ON COLUMN usermgmt.audit_event.event_id IS 'Id of the event; sorts by time.';
+COMMENT ON COLUMN usermgmt.audit_event.occurred_at IS 'When the change was made, by the wall clock.';
+COMMENT ON COLUMN usermgmt.audit_event.actor_user_id IS 'The person who acted, where a session was bound or the function knew the person.';
+COMMENT ON COLUMN usermgmt.audit_event.actor_email IS 'That person''s address at the time.';
+COMMENT ON COLUMN usermgmt.audit_event.actor_db_role IS 'The database role of the connection (session_user).';
+COMMENT ON COLUMN usermgmt.audit_event.session_id IS 'The session that acted.';
+COMMENT ON COLUMN usermgmt.audit_event.ip IS 'Where that session was opened from.';
+COMMENT ON COLUMN usermgmt.audit_event.action IS 'What happened, for example invitation.created or user.deactivated.';
+COMMENT ON COLUMN usermgmt.audit_event.object_type IS 'The kind of thing that changed.';
+COMMENT ON COLUMN usermgmt.audit_event.object_id IS 'Its id.';
+COMMENT ON COLUMN usermgmt.audit_event.subject_email IS 'The address of the person concerned.';
+COMMENT ON COLUMN usermgmt.audit_event.old IS 'The changed columns before, without secrets.';
+COMMENT ON COLUMN usermgmt.audit_event.new IS 'The changed columns after, without secrets.';
+COMMENT ON COLUMN usermgmt.audit_event.reason IS 'Why, as given by the caller.';
+COMMENT ON COLUMN usermgmt.audit_event.transaction_id IS 'The transaction that made the change.';
+COMMENT ON COLUMN usermgmt.audit_event.epoch IS 'Which of the databases that this installation has lived in wrote it.';
+COMMENT ON COLUMN usermgmt.audit_event.salt IS 'Random part of the commitment to the personal columns.';
 CREATE INDEX audit_event_feed ON usermgmt.audit_event (epoch, transaction_id, event_id);
 
 CREATE FUNCTION usermgmt.audit_refuse() RETURNS trigger
@@ -49,6 +67,22 @@ CREATE VIEW usermgmt.audit_event_detail AS
 		transaction_id::text AS transaction_id
 	FROM usermgmt.audit_event;
 COMMENT ON VIEW usermgmt.audit_event_detail IS 'Every event of every tenant; whoever may read this is an auditor.';
+COMMENT ON COLUMN usermgmt.audit_event_detail.event_id IS 'Id of the event; sorts by time.';
+COMMENT ON COLUMN usermgmt.audit_event_detail.occurred_at IS 'When the change was made, by the wall clock.';
+COMMENT ON COLUMN usermgmt.audit_event_detail.tenant_id IS 'The tenant concerned; NULL for what belongs to none.';
+COMMENT ON COLUMN usermgmt.audit_event_detail.actor_user_id IS 'The person who acted, where a session was bound or the function knew the person.';
+COMMENT ON COLUMN usermgmt.audit_event_detail.actor_email IS 'That person''s address at the time.';
+COMMENT ON COLUMN usermgmt.audit_event_detail.actor_db_role IS 'The database role of the connection (session_user).';
+COMMENT ON COLUMN usermgmt.audit_event_detail.session_id IS 'The session that acted.';
+COMMENT ON COLUMN usermgmt.audit_event_detail.ip IS 'Where that session was opened from.';
+COMMENT ON COLUMN usermgmt.audit_event_detail.action IS 'What happened, for example invitation.created or user.deactivated.';
+COMMENT ON COLUMN usermgmt.audit_event_detail.object_type IS 'The kind of thing that changed.';
+COMMENT ON COLUMN usermgmt.audit_event_detail.object_id IS 'Its id.';
+COMMENT ON COLUMN usermgmt.audit_event_detail.subject_email IS 'The address of the person concerned.';
+COMMENT ON COLUMN usermgmt.audit_event_detail.old IS 'The changed columns before, without secrets.';
+COMMENT ON COLUMN usermgmt.audit_event_detail.new IS 'The changed columns after, without secrets.';
+COMMENT ON COLUMN usermgmt.audit_event_detail.reason IS 'Why, as given by the caller.';
+COMMENT ON COLUMN usermgmt.audit_event_detail.transaction_id IS 'The transaction that made the change.';
 
 -- A session or a selected tenant shows that tenant; an auditor without one sees all.
 -- Sorted, it stays a barrier (PostgreSQL pulls a bare UNION ALL up) and is paged by its index,
@@ -153,6 +187,23 @@ CREATE TABLE usermgmt.audit_seal (
 );
 ALTER TABLE usermgmt.audit_seal ALTER COLUMN members SET STORAGE EXTERNAL;
 COMMENT ON TABLE usermgmt.audit_seal IS 'Sealed batches of events, each signed and linked to the one before; members lists the events (id, tag of the tenant, beginning of the leaf) until they are retired.';
+COMMENT ON COLUMN usermgmt.audit_seal.seal_no IS 'Number of the seal, from 1 without a gap.';
+COMMENT ON COLUMN usermgmt.audit_seal.sealed_at IS 'When it was made.';
+COMMENT ON COLUMN usermgmt.audit_seal.event_count IS 'How many events it covers.';
+COMMENT ON COLUMN usermgmt.audit_seal.first_epoch IS 'Epoch of its first event.';
+COMMENT ON COLUMN usermgmt.audit_seal.first_transaction_id IS 'Transaction of its first event.';
+COMMENT ON COLUMN usermgmt.audit_seal.first_event_id IS 'Its first event.';
+COMMENT ON COLUMN usermgmt.audit_seal.last_epoch IS 'Epoch of its last event.';
+COMMENT ON COLUMN usermgmt.audit_seal.last_transaction_id IS 'Transaction of its last event.';
+COMMENT ON COLUMN usermgmt.audit_seal.last_event_id IS 'Its last event.';
+COMMENT ON COLUMN usermgmt.audit_seal.root IS 'Root of the Merkle tree over the hashes of its events.';
+COMMENT ON COLUMN usermgmt.audit_seal.members IS 'Its events in order (id, tag of the tenant, beginning of the hash); NULL once they are retired.';
+COMMENT ON COLUMN usermgmt.audit_seal.members_digest IS 'Hash of that list.';
+COMMENT ON COLUMN usermgmt.audit_seal.previous IS 'Hash of the seal before.';
+COMMENT ON COLUMN usermgmt.audit_seal.public_key IS 'The key that the signature is checked with.';
+COMMENT ON COLUMN usermgmt.audit_seal.key_event_id IS 'The event audit.key_changed that introduced the key; NULL for the first.';
+COMMENT ON COLUMN usermgmt.audit_seal.signature IS 'Ed25519 signature of the seal.';
+COMMENT ON COLUMN usermgmt.audit_seal.retired_by IS 'The event audit.retired that removed its events.';
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON usermgmt.audit_seal
 	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.audit_refuse();
 
@@ -161,6 +212,8 @@ CREATE TABLE usermgmt.audit_head (
 	seal_no bigint NOT NULL
 );
 COMMENT ON TABLE usermgmt.audit_head IS 'The number of the last seal, so that a chain that lost its end is noticed.';
+COMMENT ON COLUMN usermgmt.audit_head.one_row IS 'Always true: there is one row.';
+COMMENT ON COLUMN usermgmt.audit_head.seal_no IS 'Number of the last seal.';
 
 -- Both commitments of every erased event; the event person.erased holds the digest over them.
 CREATE TABLE usermgmt.audit_erasure (
@@ -172,6 +225,11 @@ CREATE TABLE usermgmt.audit_erasure (
 	PRIMARY KEY (erasure_id, tenant_id, event_id)
 );
 COMMENT ON TABLE usermgmt.audit_erasure IS 'Which events a person was erased from (erasure_id is the event person.erased), with the commitment to their personal columns before and after; no personal data.';
+COMMENT ON COLUMN usermgmt.audit_erasure.erasure_id IS 'The event person.erased.';
+COMMENT ON COLUMN usermgmt.audit_erasure.tenant_id IS 'Tenant of the changed event; all zero for none.';
+COMMENT ON COLUMN usermgmt.audit_erasure.event_id IS 'The event that was changed.';
+COMMENT ON COLUMN usermgmt.audit_erasure.before IS 'Commitment to its personal columns as they were.';
+COMMENT ON COLUMN usermgmt.audit_erasure.after IS 'Commitment to them as they are.';
 CREATE INDEX audit_erasure_event ON usermgmt.audit_erasure (event_id);
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON usermgmt.audit_erasure
 	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.audit_refuse();
@@ -181,6 +239,8 @@ CREATE TABLE usermgmt.audit_sink (
 	target regclass NOT NULL
 );
 COMMENT ON TABLE usermgmt.audit_sink IS 'The application''s own audit table, into which every event goes too; one row or none.';
+COMMENT ON COLUMN usermgmt.audit_sink.one_row IS 'Always true: there is one row at most.';
+COMMENT ON COLUMN usermgmt.audit_sink.target IS 'The application''s table.';
 SELECT usermgmt.audit_attach('usermgmt.audit_sink', '{audit_sink,target}');
 CREATE FUNCTION usermgmt.audit_sink_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME';
@@ -191,7 +251,7 @@ CREATE TRIGGER signal AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON usermgmt.a
 CREATE FUNCTION usermgmt.audit_seal() RETURNS integer
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.audit_seal() IS 'Seals the events of finished transactions and says how many; 0 at once while somebody else seals. run_maintenance() does it too.';
+COMMENT ON FUNCTION usermgmt.audit_seal() IS 'Seals the events of finished transactions and says how many; 0 at once while somebody else seals; run_maintenance() does it too.';
 
 CREATE FUNCTION usermgmt.audit_verify(tenant text DEFAULT NULL)
 	RETURNS TABLE (seal_no bigint, event_id uuid, problem text)

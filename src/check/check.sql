@@ -6,6 +6,9 @@ CREATE TABLE usermgmt.inventory (
 	PRIMARY KEY (kind, name)
 );
 COMMENT ON TABLE usermgmt.inventory IS 'Columns, indexes, constraints, triggers, policies, rules, functions and views as the install script made them; written by it, never dumped.';
+COMMENT ON COLUMN usermgmt.inventory.kind IS 'The kind of object, such as column or trigger.';
+COMMENT ON COLUMN usermgmt.inventory.name IS 'Its name.';
+COMMENT ON COLUMN usermgmt.inventory.definition IS 'How the install script made it.';
 
 -- Definitions are printed with fixed settings, so they compare.
 CREATE FUNCTION usermgmt.inventory_now() RETURNS SETOF usermgmt.inventory
@@ -66,6 +69,10 @@ CREATE TYPE usermgmt.finding AS (
 	detail text
 );
 COMMENT ON TYPE usermgmt.finding IS 'Something that is not as it should be: an error breaks a promise, a warning weakens one.';
+COMMENT ON COLUMN usermgmt.finding.severity IS 'error (a promise is broken) or warning (one is weakened).';
+COMMENT ON COLUMN usermgmt.finding.problem IS 'What is wrong, in words.';
+COMMENT ON COLUMN usermgmt.finding.object IS 'Where.';
+COMMENT ON COLUMN usermgmt.finding.detail IS 'What was found there.';
 
 CREATE FUNCTION usermgmt.check_references() RETURNS SETOF usermgmt.finding
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME';

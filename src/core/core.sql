@@ -18,6 +18,15 @@ CREATE TABLE usermgmt.installation (
 	CONSTRAINT a_pause_has_a_reason CHECK ((mail_paused_at IS NULL) = (mail_pause_reason IS NULL))
 );
 COMMENT ON TABLE usermgmt.installation IS 'One row once the triggers are armed: the id that link tokens are bound to, and the database it is live in.';
+COMMENT ON COLUMN usermgmt.installation.one_row IS 'Always true: there is one row at most.';
+COMMENT ON COLUMN usermgmt.installation.installation_id IS 'What link tokens are bound to; a copy takes a new one.';
+COMMENT ON COLUMN usermgmt.installation.system_identifier IS 'The cluster that it is live in.';
+COMMENT ON COLUMN usermgmt.installation.database_oid IS 'The database that it is live in.';
+COMMENT ON COLUMN usermgmt.installation.extension_oid IS 'The extension there, new with every CREATE EXTENSION.';
+COMMENT ON COLUMN usermgmt.installation.epoch IS 'How many databases it has lived in before.';
+COMMENT ON COLUMN usermgmt.installation.activated_at IS 'When it became live here.';
+COMMENT ON COLUMN usermgmt.installation.mail_paused_at IS 'Since when no mail is claimed; NULL when it is.';
+COMMENT ON COLUMN usermgmt.installation.mail_pause_reason IS 'Why.';
 
 CREATE TABLE usermgmt.actor_signal ();
 COMMENT ON TABLE usermgmt.actor_signal IS 'Always empty: its invalidation tells every backend to read its acting user anew.';
@@ -31,6 +40,10 @@ CREATE TABLE usermgmt.access_privilege (
 	PRIMARY KEY (object_name, access, object_kind)
 );
 COMMENT ON TABLE usermgmt.access_privilege IS 'What each kind of access may execute or read; an operator also has everything of application.';
+COMMENT ON COLUMN usermgmt.access_privilege.access IS 'application, operator, relay or auditor.';
+COMMENT ON COLUMN usermgmt.access_privilege.object_kind IS 'function or relation.';
+COMMENT ON COLUMN usermgmt.access_privilege.object_name IS 'Its name in the schema.';
+COMMENT ON COLUMN usermgmt.access_privilege.hidden_columns IS 'Columns of a relation that this access does not read.';
 
 CREATE FUNCTION usermgmt.installation_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME';

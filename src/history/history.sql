@@ -17,6 +17,18 @@ CREATE TABLE usermgmt.membership_history (
 		AND user_id <> '00000000-0000-0000-0000-000000000000'))
 );
 COMMENT ON TABLE usermgmt.membership_history IS 'Periods of access: of a person in a tenant (workspace_id all zero) or in a workspace, and (user_id all zero) of the tenant or workspace itself, which may be suspended or archived; written by trigger when a transaction commits.';
+COMMENT ON COLUMN usermgmt.membership_history.tenant_id IS 'The tenant.';
+COMMENT ON COLUMN usermgmt.membership_history.user_id IS 'The person; all zero for what happened to the tenant or workspace itself.';
+COMMENT ON COLUMN usermgmt.membership_history.workspace_id IS 'The workspace; all zero for the tenant itself.';
+COMMENT ON COLUMN usermgmt.membership_history.valid IS 'From when until when.';
+COMMENT ON COLUMN usermgmt.membership_history.role IS 'The role then; NULL when there was none.';
+COMMENT ON COLUMN usermgmt.membership_history.status IS 'active, deactivated, removed, suspended or archived.';
+COMMENT ON COLUMN usermgmt.membership_history.is_primary_owner IS 'Whether the person was the primary owner.';
+COMMENT ON COLUMN usermgmt.membership_history.slug IS 'Slug of the tenant or workspace then.';
+COMMENT ON COLUMN usermgmt.membership_history.changed_by IS 'The person who began the period.';
+COMMENT ON COLUMN usermgmt.membership_history.database_role IS 'The database role of that connection.';
+COMMENT ON COLUMN usermgmt.membership_history.reason IS 'The reason given for it.';
+COMMENT ON COLUMN usermgmt.membership_history.transaction_id IS 'The transaction, as in audit_trail.';
 -- One open period of each, and a period opens only where that one is closed, in
 -- one statement: so no two of them overlap, at every isolation level.
 CREATE UNIQUE INDEX one_open_period ON usermgmt.membership_history (tenant_id, user_id, workspace_id) WHERE upper_inf(valid);
@@ -95,6 +107,12 @@ CREATE TYPE usermgmt.access_state AS (
 	workspaces jsonb
 );
 COMMENT ON TYPE usermgmt.access_state IS 'A member at some instant: role, status (active, deactivated, suspended: the tenant was) and workspace roles by slug.';
+COMMENT ON COLUMN usermgmt.access_state.tenant_id IS 'The tenant.';
+COMMENT ON COLUMN usermgmt.access_state.user_id IS 'Id of the person.';
+COMMENT ON COLUMN usermgmt.access_state.email IS 'The address under which the tenant knows the person.';
+COMMENT ON COLUMN usermgmt.access_state.role IS 'owner, admin or member.';
+COMMENT ON COLUMN usermgmt.access_state.status IS 'active, deactivated, or suspended: an active member of a tenant that was suspended then.';
+COMMENT ON COLUMN usermgmt.access_state.workspaces IS 'Workspace roles by the workspace slug of then.';
 
 CREATE TYPE usermgmt.access_period AS (
 	tenant_id uuid,
@@ -112,6 +130,19 @@ CREATE TYPE usermgmt.access_period AS (
 	reason text
 );
 COMMENT ON TYPE usermgmt.access_period IS 'A period of a person''s access: kind is membership, workspace, tenant (it was suspended) or archive (the workspace was); valid_until is NULL for the present one, changed_by brought it about.';
+COMMENT ON COLUMN usermgmt.access_period.tenant_id IS 'The tenant that the period is about.';
+COMMENT ON COLUMN usermgmt.access_period.tenant IS 'Slug of the tenant.';
+COMMENT ON COLUMN usermgmt.access_period.kind IS 'membership, workspace, tenant (it was suspended meanwhile) or archive (the workspace was).';
+COMMENT ON COLUMN usermgmt.access_period.workspace_id IS 'The workspace; NULL for the tenant itself.';
+COMMENT ON COLUMN usermgmt.access_period.workspace IS 'Slug of the workspace.';
+COMMENT ON COLUMN usermgmt.access_period.role IS 'The role in the tenant or workspace; NULL once it was taken.';
+COMMENT ON COLUMN usermgmt.access_period.status IS 'active, deactivated, suspended, archived, or removed: access ended.';
+COMMENT ON COLUMN usermgmt.access_period.valid_from IS 'Since when.';
+COMMENT ON COLUMN usermgmt.access_period.valid_until IS 'Until when, that instant excluded; NULL: still.';
+COMMENT ON COLUMN usermgmt.access_period.changed_by IS 'The person who brought it about.';
+COMMENT ON COLUMN usermgmt.access_period.changed_by_email IS 'That person''s address.';
+COMMENT ON COLUMN usermgmt.access_period.database_role IS 'The database role of that connection.';
+COMMENT ON COLUMN usermgmt.access_period.reason IS 'The reason given for it.';
 
 CREATE TYPE usermgmt.access_explanation AS (
 	tenant_id uuid,
@@ -132,6 +163,22 @@ CREATE TYPE usermgmt.access_explanation AS (
 	reason text
 );
 COMMENT ON TYPE usermgmt.access_explanation IS 'Whether a person may do something in a tenant and why: the role, the roles that may, what blocks it, and how, when and by whom the person came to the role.';
+COMMENT ON COLUMN usermgmt.access_explanation.tenant_id IS 'The tenant that the answer is about.';
+COMMENT ON COLUMN usermgmt.access_explanation.tenant IS 'Slug of the tenant.';
+COMMENT ON COLUMN usermgmt.access_explanation.user_id IS 'The person.';
+COMMENT ON COLUMN usermgmt.access_explanation.email IS 'The address under which the tenant knows the person.';
+COMMENT ON COLUMN usermgmt.access_explanation.permission IS 'The permission asked for.';
+COMMENT ON COLUMN usermgmt.access_explanation.allowed IS 'Whether the person may do it now.';
+COMMENT ON COLUMN usermgmt.access_explanation.role IS 'owner, admin or member; NULL for who is no member any more.';
+COMMENT ON COLUMN usermgmt.access_explanation.role_allows IS 'Whether the permission matrix gives it to that role.';
+COMMENT ON COLUMN usermgmt.access_explanation.blocked_by IS 'What stands in the way: not a member, deactivated, address not verified, tenant suspended, role; empty when allowed.';
+COMMENT ON COLUMN usermgmt.access_explanation.allowed_roles IS 'The roles that have the permission.';
+COMMENT ON COLUMN usermgmt.access_explanation.how IS 'How the person came to the role: tenant created, invitation accepted, added, role changed, ownership transferred; removed for who is no member any more.';
+COMMENT ON COLUMN usermgmt.access_explanation.since IS 'Since when.';
+COMMENT ON COLUMN usermgmt.access_explanation.granted_by IS 'The person who granted it; after an invitation, who invited.';
+COMMENT ON COLUMN usermgmt.access_explanation.granted_by_email IS 'That person''s address.';
+COMMENT ON COLUMN usermgmt.access_explanation.database_role IS 'The database role through which it was granted.';
+COMMENT ON COLUMN usermgmt.access_explanation.reason IS 'The reason given then; after an invitation, its message.';
 
 CREATE FUNCTION usermgmt.access_at(at timestamptz, tenant text DEFAULT NULL) RETURNS SETOF usermgmt.access_state
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

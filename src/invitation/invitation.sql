@@ -32,6 +32,29 @@ CREATE TABLE usermgmt.invitation (
 	CONSTRAINT only_revoked_says_why CHECK (state = 'revoked' OR (revoked_by IS NULL AND revoke_reason IS NULL))
 );
 COMMENT ON TABLE usermgmt.invitation IS 'Every invitation ever made; its token is derived, never stored, and a raised generation voids earlier links.';
+COMMENT ON COLUMN usermgmt.invitation.invitation_id IS 'Id of the invitation.';
+COMMENT ON COLUMN usermgmt.invitation.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.invitation.email IS 'Who is invited, as typed.';
+COMMENT ON COLUMN usermgmt.invitation.canonical_email IS 'The address as it is compared.';
+COMMENT ON COLUMN usermgmt.invitation.name IS 'Name of the invited person, or NULL.';
+COMMENT ON COLUMN usermgmt.invitation.role IS 'The role that acceptance gives: owner, admin or member.';
+COMMENT ON COLUMN usermgmt.invitation.message IS 'The inviter''s words.';
+COMMENT ON COLUMN usermgmt.invitation.locale IS 'The language of its mails; NULL: the tenant''s.';
+COMMENT ON COLUMN usermgmt.invitation.state IS 'pending, accepted, revoked or declined.';
+COMMENT ON COLUMN usermgmt.invitation.generation IS 'Raised to void earlier links.';
+COMMENT ON COLUMN usermgmt.invitation.holds_seat IS 'Whether it reserves a seat.';
+COMMENT ON COLUMN usermgmt.invitation.invited_by IS 'Who invited; NULL for an operator.';
+COMMENT ON COLUMN usermgmt.invitation.invited_by_email IS 'That person''s address at the time.';
+COMMENT ON COLUMN usermgmt.invitation.created_at IS 'When the person was invited.';
+COMMENT ON COLUMN usermgmt.invitation.queued_at IS 'When its latest mail was queued, or is to leave.';
+COMMENT ON COLUMN usermgmt.invitation.expires_at IS 'Until when it can be accepted.';
+COMMENT ON COLUMN usermgmt.invitation.accepted_at IS 'When it was accepted.';
+COMMENT ON COLUMN usermgmt.invitation.accepted_by IS 'The person who accepted.';
+COMMENT ON COLUMN usermgmt.invitation.revoked_at IS 'When it was revoked.';
+COMMENT ON COLUMN usermgmt.invitation.revoked_by IS 'Who revoked it; NULL for an operator.';
+COMMENT ON COLUMN usermgmt.invitation.revoke_reason IS 'Why.';
+COMMENT ON COLUMN usermgmt.invitation.declined_at IS 'When the invited person declined it.';
+COMMENT ON COLUMN usermgmt.invitation.reminded_at IS 'When a reminder was queued.';
 CREATE UNIQUE INDEX one_open_invitation_per_address ON usermgmt.invitation (tenant_id, canonical_email) WHERE state = 'pending';
 CREATE INDEX invitation_created ON usermgmt.invitation (tenant_id, created_at, invitation_id) INCLUDE (state, expires_at, accepted_at);
 CREATE INDEX invitation_unreminded ON usermgmt.invitation (tenant_id, queued_at) WHERE state = 'pending' AND reminded_at IS NULL;
@@ -72,6 +95,11 @@ CREATE TABLE usermgmt.invitation_workspace (
 	FOREIGN KEY (tenant_id, workspace_id) REFERENCES usermgmt.workspace
 );
 COMMENT ON TABLE usermgmt.invitation_workspace IS 'The places in workspaces that an invitation offers; is_open follows its state, so that counting the open ones touches no history.';
+COMMENT ON COLUMN usermgmt.invitation_workspace.invitation_id IS 'The invitation.';
+COMMENT ON COLUMN usermgmt.invitation_workspace.tenant_id IS 'Tenant of both.';
+COMMENT ON COLUMN usermgmt.invitation_workspace.workspace_id IS 'The workspace that it offers a place in.';
+COMMENT ON COLUMN usermgmt.invitation_workspace.role IS 'The role there: admin, member or viewer.';
+COMMENT ON COLUMN usermgmt.invitation_workspace.is_open IS 'Whether the invitation is open.';
 CREATE INDEX invitation_workspace_open ON usermgmt.invitation_workspace (tenant_id, workspace_id) WHERE is_open;
 SELECT usermgmt.audit_attach('usermgmt.invitation_workspace', '{invitation_workspace,invitation_id,ignore:is_open}');
 
@@ -138,6 +166,33 @@ CREATE VIEW usermgmt.invitation_detail AS
 		ORDER BY o.message_id DESC LIMIT 1
 	) AS last ON true;
 COMMENT ON VIEW usermgmt.invitation_detail IS 'Every invitation of every tenant in the columns of the view invitations, and its state.';
+COMMENT ON COLUMN usermgmt.invitation_detail.invitation_id IS 'Id of the invitation.';
+COMMENT ON COLUMN usermgmt.invitation_detail.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.invitation_detail.email IS 'Who is invited, as typed.';
+COMMENT ON COLUMN usermgmt.invitation_detail.name IS 'Name of the invited person, or NULL.';
+COMMENT ON COLUMN usermgmt.invitation_detail.role IS 'The role that acceptance gives: owner, admin or member.';
+COMMENT ON COLUMN usermgmt.invitation_detail.workspaces IS 'Workspace roles that acceptance gives, by workspace slug.';
+COMMENT ON COLUMN usermgmt.invitation_detail.status IS 'pending, accepted, expired, revoked or declined.';
+COMMENT ON COLUMN usermgmt.invitation_detail.message IS 'The inviter''s words.';
+COMMENT ON COLUMN usermgmt.invitation_detail.invited_by IS 'Who invited; NULL for an operator.';
+COMMENT ON COLUMN usermgmt.invitation_detail.invited_by_email IS 'That person''s address at the time.';
+COMMENT ON COLUMN usermgmt.invitation_detail.created_at IS 'When the person was invited.';
+COMMENT ON COLUMN usermgmt.invitation_detail.first_sent_at IS 'When the mail server took the first mail.';
+COMMENT ON COLUMN usermgmt.invitation_detail.last_sent_at IS 'When it took the latest one.';
+COMMENT ON COLUMN usermgmt.invitation_detail.send_count IS 'How many mails it took.';
+COMMENT ON COLUMN usermgmt.invitation_detail.expires_at IS 'Until when it can be accepted.';
+COMMENT ON COLUMN usermgmt.invitation_detail.accepted_at IS 'When it was accepted.';
+COMMENT ON COLUMN usermgmt.invitation_detail.accepted_by IS 'The person who accepted.';
+COMMENT ON COLUMN usermgmt.invitation_detail.revoked_at IS 'When it was revoked.';
+COMMENT ON COLUMN usermgmt.invitation_detail.revoked_by IS 'Who revoked it; NULL for an operator.';
+COMMENT ON COLUMN usermgmt.invitation_detail.revoke_reason IS 'Why.';
+COMMENT ON COLUMN usermgmt.invitation_detail.delivery IS 'The latest mail: queued, scheduled, sent, deferred, failed, bounced or suppressed; NULL when it was cancelled.';
+COMMENT ON COLUMN usermgmt.invitation_detail.delivery_detail IS 'The mail server''s last words about it.';
+COMMENT ON COLUMN usermgmt.invitation_detail.can_resend IS 'Whether resend_invitation() by the present caller would accept it now.';
+COMMENT ON COLUMN usermgmt.invitation_detail.can_revoke IS 'Whether revoke_invitation() would accept it now.';
+COMMENT ON COLUMN usermgmt.invitation_detail.declined_at IS 'When the invited person declined it.';
+COMMENT ON COLUMN usermgmt.invitation_detail.can_accept IS 'Whether its link works now; not if whoever invited may not invite any more.';
+COMMENT ON COLUMN usermgmt.invitation_detail.state IS 'pending, accepted, revoked or declined: what is stored.';
 
 CREATE VIEW usermgmt.invitations WITH (security_barrier) AS
 	SELECT invitation_id, tenant_id, email, name, role, workspaces, status, message, invited_by, invited_by_email,
@@ -220,6 +275,14 @@ CREATE TYPE usermgmt.invitation_preview AS (
 	account_exists boolean
 );
 COMMENT ON TYPE usermgmt.invitation_preview IS 'What a link says before it is used; status is pending, accepted, expired, revoked (also when whoever invited may not any more), declined, superseded or suspended (the tenant).';
+COMMENT ON COLUMN usermgmt.invitation_preview.tenant_name IS 'Name of the tenant.';
+COMMENT ON COLUMN usermgmt.invitation_preview.branding IS 'How the tenant looks.';
+COMMENT ON COLUMN usermgmt.invitation_preview.email IS 'Who is invited, as typed.';
+COMMENT ON COLUMN usermgmt.invitation_preview.role IS 'The role that acceptance gives: owner, admin or member.';
+COMMENT ON COLUMN usermgmt.invitation_preview.inviter_name IS 'Who invites; NULL when an operator does.';
+COMMENT ON COLUMN usermgmt.invitation_preview.status IS 'pending, accepted, expired, revoked (also when whoever invited may not any more), declined, superseded or suspended (the tenant).';
+COMMENT ON COLUMN usermgmt.invitation_preview.expires_at IS 'Until when it can be accepted.';
+COMMENT ON COLUMN usermgmt.invitation_preview.account_exists IS 'Whether to ask for the account''s password instead of a new one.';
 
 CREATE FUNCTION usermgmt.invite_user(email text, role text DEFAULT NULL, workspaces jsonb DEFAULT NULL, message text DEFAULT NULL,
 		expires_in interval DEFAULT NULL, send_at timestamptz DEFAULT NULL, name text DEFAULT NULL, locale text DEFAULT NULL)

@@ -18,6 +18,19 @@ CREATE TABLE usermgmt.membership (
 	CONSTRAINT only_a_deactivated_member_says_why CHECK (status = 'deactivated' OR (deactivated_at IS NULL AND deactivated_by IS NULL AND deactivation_reason IS NULL))
 );
 COMMENT ON TABLE usermgmt.membership IS 'Who belongs to which tenant, in which role and status; needs_verified keeps a person out who was made a member by address alone, until a link mailed to it was followed.';
+COMMENT ON COLUMN usermgmt.membership.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.membership.user_id IS 'Id of the person.';
+COMMENT ON COLUMN usermgmt.membership.role IS 'owner, admin or member.';
+COMMENT ON COLUMN usermgmt.membership.status IS 'active or deactivated: whether the person has access.';
+COMMENT ON COLUMN usermgmt.membership.is_primary_owner IS 'Whether this is the one primary owner.';
+COMMENT ON COLUMN usermgmt.membership.needs_verified IS 'Whether the person is kept out until a link mailed to the address was followed.';
+COMMENT ON COLUMN usermgmt.membership.joined_at IS 'When the person became a member.';
+COMMENT ON COLUMN usermgmt.membership.last_login_at IS 'When the person last signed in.';
+COMMENT ON COLUMN usermgmt.membership.last_seen_at IS 'When the person was last seen; signing in counts.';
+COMMENT ON COLUMN usermgmt.membership.deactivated_at IS 'Since when the person has no access.';
+COMMENT ON COLUMN usermgmt.membership.deactivated_by IS 'Who took it.';
+COMMENT ON COLUMN usermgmt.membership.deactivation_reason IS 'Why.';
+COMMENT ON COLUMN usermgmt.membership.metadata IS 'The application''s own data.';
 CREATE UNIQUE INDEX one_primary_owner_per_tenant ON usermgmt.membership (tenant_id) WHERE is_primary_owner;
 CREATE INDEX membership_joined ON usermgmt.membership (tenant_id, joined_at, user_id);
 CREATE INDEX membership_person ON usermgmt.membership (user_id);
@@ -46,6 +59,14 @@ CREATE TABLE usermgmt.member_count (
 	PRIMARY KEY (tenant_id, workspace_id, role, status, logged_in_on, count_id)
 );
 COMMENT ON TABLE usermgmt.member_count IS 'How many members (the sum of n) a tenant has, and each of its workspaces (workspace_id; of the tenant: nil), by role in the tenant, status and day of the last log-in (UTC; -infinity: never), kept by trigger.';
+COMMENT ON COLUMN usermgmt.member_count.tenant_id IS 'The tenant whose members are counted.';
+COMMENT ON COLUMN usermgmt.member_count.workspace_id IS 'The workspace whose people are counted; all zero for the tenant as a whole.';
+COMMENT ON COLUMN usermgmt.member_count.role IS 'Their role in the tenant.';
+COMMENT ON COLUMN usermgmt.member_count.status IS 'Their status in the tenant.';
+COMMENT ON COLUMN usermgmt.member_count.logged_in_on IS 'Day of their last login; -infinity for never.';
+COMMENT ON COLUMN usermgmt.member_count.count_id IS 'Id of the row.';
+COMMENT ON COLUMN usermgmt.member_count.n IS 'How many more, or less if negative.';
+COMMENT ON COLUMN usermgmt.member_count.folded IS 'Whether maintenance has summed it up.';
 CREATE INDEX member_count_new ON usermgmt.member_count (tenant_id) WHERE NOT folded;
 
 CREATE FUNCTION usermgmt.member_count_join() RETURNS trigger
@@ -128,6 +149,17 @@ CREATE TABLE usermgmt.email_change (
 	CONSTRAINT a_finished_change_says_when CHECK ((state = 'open') = (finished_at IS NULL))
 );
 COMMENT ON TABLE usermgmt.email_change IS 'Wishes of people to have another address (email), each confirmed by a link mailed there; the token is derived, never stored.';
+COMMENT ON COLUMN usermgmt.email_change.change_id IS 'Id of the wish.';
+COMMENT ON COLUMN usermgmt.email_change.user_id IS 'Who wants another address.';
+COMMENT ON COLUMN usermgmt.email_change.tenant_id IS 'The tenant in whose session the person asked.';
+COMMENT ON COLUMN usermgmt.email_change.old_email IS 'The address at the time.';
+COMMENT ON COLUMN usermgmt.email_change.email IS 'The new address, as typed.';
+COMMENT ON COLUMN usermgmt.email_change.canonical_email IS 'The new address as it is compared.';
+COMMENT ON COLUMN usermgmt.email_change.state IS 'open, used, superseded or cancelled.';
+COMMENT ON COLUMN usermgmt.email_change.generation IS 'Raised to void earlier links.';
+COMMENT ON COLUMN usermgmt.email_change.created_at IS 'When it was asked for.';
+COMMENT ON COLUMN usermgmt.email_change.expires_at IS 'Until when the link works.';
+COMMENT ON COLUMN usermgmt.email_change.finished_at IS 'When it was used or voided.';
 CREATE UNIQUE INDEX one_open_email_change_per_person ON usermgmt.email_change (user_id) WHERE state = 'open';
 CREATE INDEX email_change_recent ON usermgmt.email_change (user_id, created_at);
 SELECT usermgmt.audit_attach('usermgmt.email_change', '{email_change,change_id,person:user_id,ignore:canonical_email}');
@@ -153,6 +185,9 @@ CREATE TABLE usermgmt.role (
 	description text NOT NULL
 );
 COMMENT ON TABLE usermgmt.role IS 'The roles of a tenant; each may do what those of a lower rank may.';
+COMMENT ON COLUMN usermgmt.role.role IS 'owner, admin or member.';
+COMMENT ON COLUMN usermgmt.role.rank IS 'The higher, the more.';
+COMMENT ON COLUMN usermgmt.role.description IS 'What it is for.';
 
 CREATE TABLE usermgmt.permission (
 	permission text NOT NULL PRIMARY KEY,
@@ -161,6 +196,10 @@ CREATE TABLE usermgmt.permission (
 	built_in boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE usermgmt.permission IS 'What can be permitted to a role: the shipped ones (built_in), and those that an administrator adds for the application.';
+COMMENT ON COLUMN usermgmt.permission.permission IS 'Name of the permission, as has_permission() takes it.';
+COMMENT ON COLUMN usermgmt.permission.position IS 'Its place in the list.';
+COMMENT ON COLUMN usermgmt.permission.description IS 'What it allows.';
+COMMENT ON COLUMN usermgmt.permission.built_in IS 'Whether it was shipped.';
 
 CREATE TABLE usermgmt.role_permission (
 	role text NOT NULL REFERENCES usermgmt.role,
@@ -169,6 +208,9 @@ CREATE TABLE usermgmt.role_permission (
 	PRIMARY KEY (role, permission)
 );
 COMMENT ON TABLE usermgmt.role_permission IS 'The permission matrix: which role has which permission.';
+COMMENT ON COLUMN usermgmt.role_permission.role IS 'The role.';
+COMMENT ON COLUMN usermgmt.role_permission.permission IS 'What it may do.';
+COMMENT ON COLUMN usermgmt.role_permission.built_in IS 'Whether it was shipped.';
 INSERT INTO usermgmt.role (role, rank, description) VALUES
 	('member', 1, 'takes part'),
 	('admin', 2, 'manages people and settings'),
@@ -240,6 +282,23 @@ CREATE VIEW usermgmt.member_detail AS
 	) AS t ON t.tenant_id = m.tenant_id
 	CROSS JOIN LATERAL (SELECT a.email, a.name FROM usermgmt.account AS a WHERE a.user_id = m.user_id LIMIT 1) AS a;
 COMMENT ON VIEW usermgmt.member_detail IS 'Every member of every tenant in the columns of the view members.';
+COMMENT ON COLUMN usermgmt.member_detail.user_id IS 'Id of the person.';
+COMMENT ON COLUMN usermgmt.member_detail.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.member_detail.email IS 'Address, as typed.';
+COMMENT ON COLUMN usermgmt.member_detail.name IS 'Name, or NULL.';
+COMMENT ON COLUMN usermgmt.member_detail.role IS 'owner, admin or member.';
+COMMENT ON COLUMN usermgmt.member_detail.is_primary_owner IS 'Whether this is the one primary owner.';
+COMMENT ON COLUMN usermgmt.member_detail.status IS 'active or deactivated: whether the person has access.';
+COMMENT ON COLUMN usermgmt.member_detail.activity IS 'active, inactive or never_logged_in, by the last login and the setting inactive_after.';
+COMMENT ON COLUMN usermgmt.member_detail.joined_at IS 'When the person became a member.';
+COMMENT ON COLUMN usermgmt.member_detail.last_login_at IS 'When the person last signed in.';
+COMMENT ON COLUMN usermgmt.member_detail.last_seen_at IS 'When the person was last seen; signing in counts.';
+COMMENT ON COLUMN usermgmt.member_detail.last_active IS 'The same in words, such as "2 days ago".';
+COMMENT ON COLUMN usermgmt.member_detail.deactivated_at IS 'Since when the person has no access.';
+COMMENT ON COLUMN usermgmt.member_detail.deactivated_by IS 'Who took it.';
+COMMENT ON COLUMN usermgmt.member_detail.deactivation_reason IS 'Why.';
+COMMENT ON COLUMN usermgmt.member_detail.workspaces IS 'Workspace roles by workspace slug.';
+COMMENT ON COLUMN usermgmt.member_detail.metadata IS 'The application''s own data.';
 
 CREATE FUNCTION usermgmt.member_list_tenant() RETURNS uuid
 	LANGUAGE c STABLE PARALLEL RESTRICTED COST 10000 SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
@@ -313,6 +372,12 @@ CREATE TYPE usermgmt.removal_preview AS (
 	closes_account boolean
 );
 COMMENT ON TYPE usermgmt.removal_preview IS 'What a removal would take: open sessions, open invitations sent, places in workspaces, rows of attached tables by table and who would own them, and whether it closes the account.';
+COMMENT ON COLUMN usermgmt.removal_preview.sessions IS 'How many open sessions would end.';
+COMMENT ON COLUMN usermgmt.removal_preview.invitations IS 'How many open invitations of the person would be revoked.';
+COMMENT ON COLUMN usermgmt.removal_preview.workspaces IS 'How many places in workspaces would be taken.';
+COMMENT ON COLUMN usermgmt.removal_preview.resources IS 'How many rows would go to the new owner, by attached table.';
+COMMENT ON COLUMN usermgmt.removal_preview.new_owner_id IS 'Who would own them.';
+COMMENT ON COLUMN usermgmt.removal_preview.closes_account IS 'Whether it is the last membership, so that the account would be closed.';
 
 CREATE TYPE usermgmt.removal AS (
 	user_id uuid,
@@ -327,6 +392,16 @@ CREATE TYPE usermgmt.removal AS (
 	reason text
 );
 COMMENT ON TYPE usermgmt.removal IS 'Who was removed, what that ended, and who owns what the person owned.';
+COMMENT ON COLUMN usermgmt.removal.user_id IS 'Who was removed.';
+COMMENT ON COLUMN usermgmt.removal.email IS 'That person''s address.';
+COMMENT ON COLUMN usermgmt.removal.sessions IS 'How many open sessions ended.';
+COMMENT ON COLUMN usermgmt.removal.invitations IS 'How many open invitations of the person were revoked.';
+COMMENT ON COLUMN usermgmt.removal.workspaces IS 'How many places in workspaces were taken.';
+COMMENT ON COLUMN usermgmt.removal.resources IS 'How many rows went to the new owner, by attached table.';
+COMMENT ON COLUMN usermgmt.removal.new_owner_id IS 'Who owns them now.';
+COMMENT ON COLUMN usermgmt.removal.account_closed IS 'Whether it was the last membership, so that the account was closed.';
+COMMENT ON COLUMN usermgmt.removal.removed_at IS 'When.';
+COMMENT ON COLUMN usermgmt.removal.reason IS 'Why, as given by the caller.';
 
 CREATE FUNCTION usermgmt.preview_removal(user_id uuid) RETURNS usermgmt.removal_preview
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
@@ -337,7 +412,7 @@ CREATE FUNCTION usermgmt.remove_user(user_id uuid, transfer_to uuid DEFAULT NULL
 	RETURNS usermgmt.removal
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.remove_user(uuid, uuid, text, boolean) IS 'An admin removes a member from the tenant for good, with all sessions, links and places in workspaces; the last membership closes the account. Without confirm, UM050 with the preview in DETAIL; 22023, UM002, UM031, UM036, UM037, 55000, 42501.';
+COMMENT ON FUNCTION usermgmt.remove_user(uuid, uuid, text, boolean) IS 'An admin removes a member from the tenant for good, with all sessions, links and places in workspaces; the last membership closes the account; without confirm, UM050 with the preview in DETAIL; 22023, UM002, UM031, UM036, UM037, 55000, 42501.';
 
 CREATE FUNCTION usermgmt.link_previous_account(old_user_id uuid, new_user_id uuid) RETURNS integer
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
@@ -366,6 +441,10 @@ CREATE TYPE usermgmt.email_change_preview AS (
 	expires_at timestamptz
 );
 COMMENT ON TYPE usermgmt.email_change_preview IS 'Which address a link would replace by which, and whether it still works: pending, used, superseded, cancelled or expired.';
+COMMENT ON COLUMN usermgmt.email_change_preview.old_email IS 'The address to be replaced.';
+COMMENT ON COLUMN usermgmt.email_change_preview.new_email IS 'The address to replace it.';
+COMMENT ON COLUMN usermgmt.email_change_preview.status IS 'pending, used, superseded, cancelled or expired.';
+COMMENT ON COLUMN usermgmt.email_change_preview.expires_at IS 'Until when the link works.';
 
 CREATE FUNCTION usermgmt.preview_email_change(token text) RETURNS usermgmt.email_change_preview
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

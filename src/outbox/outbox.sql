@@ -25,7 +25,27 @@ CREATE TABLE usermgmt.outbox (
 	CONSTRAINT a_finished_message_says_when CHECK ((state IN ('sent', 'dead', 'cancelled')) = (finished_at IS NOT NULL)),
 	CONSTRAINT a_claimed_message_has_a_holder CHECK (state NOT IN ('claimed', 'sending') OR holder IS NOT NULL)
 );
-COMMENT ON TABLE usermgmt.outbox IS 'Mails to send and sent: what about to whom; texts and links are made when a relay claims them and stored nowhere. A row of no tenant (all zero) is a request that an anonymous caller made: whom it concerns is looked up when it is claimed.';
+COMMENT ON TABLE usermgmt.outbox IS 'Mails to send and sent: what about to whom; texts and links are made when a relay claims them and stored nowhere; a row of no tenant (all zero) is a request that an anonymous caller made: whom it concerns is looked up when it is claimed.';
+COMMENT ON COLUMN usermgmt.outbox.message_id IS 'Id of the mail.';
+COMMENT ON COLUMN usermgmt.outbox.tenant_id IS 'The tenant it is sent for; all zero while nobody has looked up whom it is for, or when nobody was found.';
+COMMENT ON COLUMN usermgmt.outbox.kind IS 'The kind of mail, such as invitation or password_reset.';
+COMMENT ON COLUMN usermgmt.outbox.subject_id IS 'The invitation, reset or person it is about.';
+COMMENT ON COLUMN usermgmt.outbox.recipient IS 'The address it goes to.';
+COMMENT ON COLUMN usermgmt.outbox.recipient_name IS 'The name beside the address.';
+COMMENT ON COLUMN usermgmt.outbox.state IS 'queued, claimed, sending, sent, dead or cancelled.';
+COMMENT ON COLUMN usermgmt.outbox.due_at IS 'When it is to be sent, or tried again, at the earliest.';
+COMMENT ON COLUMN usermgmt.outbox.expires_at IS 'After this it is not sent any more.';
+COMMENT ON COLUMN usermgmt.outbox.attempts IS 'How often sending was tried.';
+COMMENT ON COLUMN usermgmt.outbox.fence IS 'Number of the latest claim, which every later word about it has to name.';
+COMMENT ON COLUMN usermgmt.outbox.holder IS 'Which connection claimed it.';
+COMMENT ON COLUMN usermgmt.outbox.worker IS 'The relay that claimed it last.';
+COMMENT ON COLUMN usermgmt.outbox.created_at IS 'When it was queued.';
+COMMENT ON COLUMN usermgmt.outbox.claimed_at IS 'When a relay claimed it last.';
+COMMENT ON COLUMN usermgmt.outbox.finished_at IS 'When it was sent, given up or cancelled.';
+COMMENT ON COLUMN usermgmt.outbox.reply IS 'The mail server''s last words, or why it ended.';
+COMMENT ON COLUMN usermgmt.outbox.bounced_at IS 'When it came back.';
+COMMENT ON COLUMN usermgmt.outbox.bounce_detail IS 'What the bounce said.';
+COMMENT ON COLUMN usermgmt.outbox.held IS 'Whether it was held back because its address got too many.';
 CREATE INDEX outbox_due ON usermgmt.outbox (due_at, message_id) WHERE state = 'queued';
 CREATE INDEX outbox_request ON usermgmt.outbox (due_at, message_id)
 	WHERE state IN ('queued', 'cancelled') AND tenant_id = '00000000-0000-0000-0000-000000000000';
@@ -46,6 +66,12 @@ CREATE TABLE usermgmt.outbox_attempt (
 );
 CREATE INDEX outbox_attempt_ended ON usermgmt.outbox_attempt ((outcome = 'sent'), ended_at);
 COMMENT ON TABLE usermgmt.outbox_attempt IS 'Each attempt to send a message, with the server''s reply.';
+COMMENT ON COLUMN usermgmt.outbox_attempt.message_id IS 'The mail.';
+COMMENT ON COLUMN usermgmt.outbox_attempt.tenant_id IS 'Its tenant.';
+COMMENT ON COLUMN usermgmt.outbox_attempt.fence IS 'The claim that it was sent under.';
+COMMENT ON COLUMN usermgmt.outbox_attempt.ended_at IS 'When the attempt ended.';
+COMMENT ON COLUMN usermgmt.outbox_attempt.outcome IS 'sent, deferred or dead.';
+COMMENT ON COLUMN usermgmt.outbox_attempt.reply IS 'The mail server''s words.';
 
 CREATE TABLE usermgmt.address_suppression (
 	address text NOT NULL PRIMARY KEY,
@@ -53,6 +79,9 @@ CREATE TABLE usermgmt.address_suppression (
 	suppressed_at timestamptz NOT NULL
 );
 COMMENT ON TABLE usermgmt.address_suppression IS 'Addresses (canonical) that bounced for good and get no more mail.';
+COMMENT ON COLUMN usermgmt.address_suppression.address IS 'The address, in lower case.';
+COMMENT ON COLUMN usermgmt.address_suppression.reason IS 'What the bounce said.';
+COMMENT ON COLUMN usermgmt.address_suppression.suppressed_at IS 'Since when.';
 
 CREATE FUNCTION usermgmt.outbox_guard() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME';
@@ -76,6 +105,19 @@ CREATE TYPE usermgmt.outbox_message AS (
 	expires_at timestamptz
 );
 COMMENT ON TYPE usermgmt.outbox_message IS 'A claimed mail, rendered, with its link; it exists nowhere else.';
+COMMENT ON COLUMN usermgmt.outbox_message.message_id IS 'Id of the mail.';
+COMMENT ON COLUMN usermgmt.outbox_message.fence IS 'Number of this claim, to be named in every later word about it.';
+COMMENT ON COLUMN usermgmt.outbox_message.kind IS 'The kind of mail, such as invitation or password_reset.';
+COMMENT ON COLUMN usermgmt.outbox_message.tenant_id IS 'The tenant it is sent for.';
+COMMENT ON COLUMN usermgmt.outbox_message.sender IS 'The address it comes from.';
+COMMENT ON COLUMN usermgmt.outbox_message.recipient IS 'The address it goes to.';
+COMMENT ON COLUMN usermgmt.outbox_message.subject IS 'The subject line.';
+COMMENT ON COLUMN usermgmt.outbox_message.text_body IS 'The plain text, with the link.';
+COMMENT ON COLUMN usermgmt.outbox_message.html_body IS 'The HTML, with the link.';
+COMMENT ON COLUMN usermgmt.outbox_message.headers IS 'The names beside the addresses: from_name, and perhaps to_name.';
+COMMENT ON COLUMN usermgmt.outbox_message.message_id_header IS 'The Message-ID, the same at every attempt.';
+COMMENT ON COLUMN usermgmt.outbox_message.attempt IS 'Which attempt this is, from 1.';
+COMMENT ON COLUMN usermgmt.outbox_message.expires_at IS 'After this it is not sent any more.';
 
 CREATE FUNCTION usermgmt.outbox_claim(worker text, max_messages integer DEFAULT NULL)
 	RETURNS SETOF usermgmt.outbox_message
@@ -101,7 +143,7 @@ COMMENT ON FUNCTION usermgmt.outbox_failed(uuid, bigint, boolean, text) IS 'The 
 CREATE FUNCTION usermgmt.outbox_bounced(message_id_header text, recipient text, status text, detail text) RETURNS boolean
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.outbox_bounced(text, text, text, text) IS 'A sent mail came back (RFC 3464 status): 5.x.x stops further mail to the address, 4.x.x is a delay and only recorded. False when no such mail was sent.';
+COMMENT ON FUNCTION usermgmt.outbox_bounced(text, text, text, text) IS 'A sent mail came back (RFC 3464 status): 5.x.x stops further mail to the address, 4.x.x is a delay and only recorded; false when no such mail was sent.';
 
 CREATE FUNCTION usermgmt.outbox_next_due() RETURNS timestamptz
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

@@ -14,6 +14,16 @@ CREATE TABLE usermgmt.password_reset (
 	CONSTRAINT a_finished_reset_says_when CHECK ((state = 'open') = (finished_at IS NULL))
 );
 COMMENT ON TABLE usermgmt.password_reset IS 'Links to choose a new password, asked for by the person, an admin or the welcome mail; the token is derived, never stored.';
+COMMENT ON COLUMN usermgmt.password_reset.reset_id IS 'Id of the reset.';
+COMMENT ON COLUMN usermgmt.password_reset.user_id IS 'Whose password it sets.';
+COMMENT ON COLUMN usermgmt.password_reset.tenant_id IS 'The tenant it was mailed for.';
+COMMENT ON COLUMN usermgmt.password_reset.origin IS 'self, admin or welcome: who asked.';
+COMMENT ON COLUMN usermgmt.password_reset.state IS 'open, used, superseded or cancelled.';
+COMMENT ON COLUMN usermgmt.password_reset.generation IS 'Raised to void earlier links.';
+COMMENT ON COLUMN usermgmt.password_reset.requested_by IS 'The admin who asked.';
+COMMENT ON COLUMN usermgmt.password_reset.created_at IS 'When it was asked for.';
+COMMENT ON COLUMN usermgmt.password_reset.expires_at IS 'Until when the link works.';
+COMMENT ON COLUMN usermgmt.password_reset.finished_at IS 'When it was used or voided.';
 CREATE UNIQUE INDEX one_open_reset_per_person ON usermgmt.password_reset (user_id) WHERE state = 'open';
 CREATE INDEX password_reset_recent ON usermgmt.password_reset (user_id, created_at);
 SELECT usermgmt.audit_attach('usermgmt.password_reset', '{password_reset,reset_id,person:user_id}');
@@ -51,6 +61,9 @@ CREATE TYPE usermgmt.password_reset_preview AS (
 	expires_at timestamptz
 );
 COMMENT ON TYPE usermgmt.password_reset_preview IS 'Whose password a link sets, and whether it still works: pending, used, superseded, cancelled or expired.';
+COMMENT ON COLUMN usermgmt.password_reset_preview.email IS 'Whose password the link sets.';
+COMMENT ON COLUMN usermgmt.password_reset_preview.status IS 'pending, used, superseded, cancelled or expired.';
+COMMENT ON COLUMN usermgmt.password_reset_preview.expires_at IS 'Until when it works.';
 
 CREATE FUNCTION usermgmt.preview_password_reset(token text) RETURNS usermgmt.password_reset_preview
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

@@ -32,6 +32,10 @@ CREATE VIEW usermgmt.report_tenant_detail AS
 	) AS seen
 	JOIN usermgmt.tenant AS t ON t.tenant_id = seen.tenant_id;
 COMMENT ON VIEW usermgmt.report_tenant_detail IS 'The tenants that the caller may see reports of; each report is a barrier of its own.';
+COMMENT ON COLUMN usermgmt.report_tenant_detail.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.report_tenant_detail.slug IS 'Its name in addresses.';
+COMMENT ON COLUMN usermgmt.report_tenant_detail.settings IS 'Its own settings, by name.';
+COMMENT ON COLUMN usermgmt.report_tenant_detail.created_at IS 'When it was created.';
 
 -- Internal: those tenants with their months, in the time zone of the session.
 CREATE VIEW usermgmt.report_month_detail AS
@@ -41,6 +45,9 @@ CREATE VIEW usermgmt.report_month_detail AS
 		date_trunc('month', least(t.created_at, (SELECT min(i.created_at) FROM usermgmt.invitation AS i WHERE i.tenant_id = t.tenant_id))),
 		date_trunc('month', statement_timestamp()), INTERVAL '1 month'))) AS m (at);
 COMMENT ON VIEW usermgmt.report_month_detail IS 'Every month since the tenant or its first invitation was made.';
+COMMENT ON COLUMN usermgmt.report_month_detail.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.report_month_detail.slug IS 'Its name in addresses.';
+COMMENT ON COLUMN usermgmt.report_month_detail.at IS 'Beginning of the month.';
 
 CREATE VIEW usermgmt.report_invitation_funnel WITH (security_barrier) AS
 	SELECT m.tenant_id, m.slug AS tenant, m.at::date AS month, f.invited, d.delivered, f.accepted, f.expired, f.revoked, f.declined, f.open,

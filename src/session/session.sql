@@ -19,6 +19,21 @@ CREATE TABLE usermgmt.session (
 	CONSTRAINT an_ended_session_says_when CHECK ((state = 'open') = (ended_at IS NULL))
 );
 COMMENT ON TABLE usermgmt.session IS 'Sign-ins; the token is stored as its hash, role and email are copies that validation needs, kept by triggers.';
+COMMENT ON COLUMN usermgmt.session.session_id IS 'Id of the session.';
+COMMENT ON COLUMN usermgmt.session.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.session.user_id IS 'Id of the person.';
+COMMENT ON COLUMN usermgmt.session.token_hash IS 'BLAKE2b-256 of the token''s secret.';
+COMMENT ON COLUMN usermgmt.session.role IS 'The person''s role in the tenant, a copy.';
+COMMENT ON COLUMN usermgmt.session.email IS 'The person''s address, a copy.';
+COMMENT ON COLUMN usermgmt.session.state IS 'open, ended or revoked.';
+COMMENT ON COLUMN usermgmt.session.created_at IS 'When the person signed in.';
+COMMENT ON COLUMN usermgmt.session.last_used_at IS 'When it was last used, to the minute.';
+COMMENT ON COLUMN usermgmt.session.expires_at IS 'When it ends at the latest.';
+COMMENT ON COLUMN usermgmt.session.ended_at IS 'When it ended.';
+COMMENT ON COLUMN usermgmt.session.end_reason IS 'Why it ended.';
+COMMENT ON COLUMN usermgmt.session.ip IS 'Where the person signed in from.';
+COMMENT ON COLUMN usermgmt.session.user_agent IS 'What the person signed in with.';
+COMMENT ON COLUMN usermgmt.session.idle_seconds IS 'After how long without use it ends; NULL: never.';
 CREATE INDEX session_open ON usermgmt.session (user_id, tenant_id) WHERE state = 'open';
 CREATE INDEX session_expiry ON usermgmt.session (expires_at);
 CREATE INDEX session_recent ON usermgmt.session (tenant_id, last_used_at);
@@ -44,6 +59,10 @@ CREATE TABLE usermgmt.login_throttle (
 	last_failure_at timestamptz NOT NULL
 );
 COMMENT ON TABLE usermgmt.login_throttle IS 'Wrong passwords per canonical address, of which each minute forgets one, and when the next try counts.';
+COMMENT ON COLUMN usermgmt.login_throttle.address IS 'The canonical address, whether or not anybody has it.';
+COMMENT ON COLUMN usermgmt.login_throttle.failures IS 'Wrong passwords that are not forgotten yet.';
+COMMENT ON COLUMN usermgmt.login_throttle.next_try_at IS 'When the next try counts.';
+COMMENT ON COLUMN usermgmt.login_throttle.last_failure_at IS 'When the last one failed.';
 
 CREATE TYPE usermgmt.session_context AS (
 	session_id uuid,
@@ -54,6 +73,12 @@ CREATE TYPE usermgmt.session_context AS (
 	expires_at timestamptz
 );
 COMMENT ON TYPE usermgmt.session_context IS 'Who is acting, as use_session() bound it.';
+COMMENT ON COLUMN usermgmt.session_context.session_id IS 'Id of the session.';
+COMMENT ON COLUMN usermgmt.session_context.user_id IS 'The acting user.';
+COMMENT ON COLUMN usermgmt.session_context.tenant_id IS 'The tenant in which the person acts.';
+COMMENT ON COLUMN usermgmt.session_context.role IS 'owner, admin or member.';
+COMMENT ON COLUMN usermgmt.session_context.email IS 'The person''s address.';
+COMMENT ON COLUMN usermgmt.session_context.expires_at IS 'When the session ends at the latest.';
 
 CREATE TYPE usermgmt.session_start AS (
 	outcome text,
@@ -66,6 +91,14 @@ CREATE TYPE usermgmt.session_start AS (
 	detail jsonb
 );
 COMMENT ON TYPE usermgmt.session_start IS 'The outcome of a sign-in (ok, invalid_credentials, try_later, busy, choose_tenant, deactivated), and with ok the session''s token, which is shown only once.';
+COMMENT ON COLUMN usermgmt.session_start.outcome IS 'ok, invalid_credentials, try_later, busy, choose_tenant or deactivated.';
+COMMENT ON COLUMN usermgmt.session_start.session_token IS 'The token to show to use_session(), given this once; this and what follows is set for ok alone, but for detail.';
+COMMENT ON COLUMN usermgmt.session_start.session_id IS 'Id of the new session.';
+COMMENT ON COLUMN usermgmt.session_start.user_id IS 'Who signed in.';
+COMMENT ON COLUMN usermgmt.session_start.tenant_id IS 'The tenant it is for.';
+COMMENT ON COLUMN usermgmt.session_start.role IS 'owner, admin or member.';
+COMMENT ON COLUMN usermgmt.session_start.expires_at IS 'When the session ends at the latest.';
+COMMENT ON COLUMN usermgmt.session_start.detail IS 'With try_later when to try again, with choose_tenant the tenants to choose from.';
 
 CREATE FUNCTION usermgmt.session_move_last_use(session_id uuid, tenant_id uuid, at timestamptz) RETURNS void
 	LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

@@ -12,6 +12,13 @@ CREATE TABLE usermgmt.email_template (
 	CONSTRAINT shipped_is_for_all CHECK (NOT built_in OR tenant_id = '00000000-0000-0000-0000-000000000000')
 );
 COMMENT ON TABLE usermgmt.email_template IS 'Texts of mails, per kind and language: shipped (built_in), an operator''s for all (tenant_id all zero), or a tenant''s own; a part that is NULL is the next one''s.';
+COMMENT ON COLUMN usermgmt.email_template.tenant_id IS 'The tenant whose own it is; all zero when it is for all.';
+COMMENT ON COLUMN usermgmt.email_template.kind IS 'The kind of mail.';
+COMMENT ON COLUMN usermgmt.email_template.locale IS 'The language.';
+COMMENT ON COLUMN usermgmt.email_template.built_in IS 'Whether it was shipped.';
+COMMENT ON COLUMN usermgmt.email_template.subject IS 'The subject; NULL: the next one''s.';
+COMMENT ON COLUMN usermgmt.email_template.text_body IS 'The plain text; NULL: the next one''s.';
+COMMENT ON COLUMN usermgmt.email_template.html_body IS 'The HTML; NULL: the next one''s.';
 
 CREATE VIEW usermgmt.email_templates WITH (security_barrier) AS
 	SELECT nullif(e.tenant_id, '00000000-0000-0000-0000-000000000000') AS tenant_id, e.kind, e.locale,
@@ -40,6 +47,10 @@ CREATE TYPE usermgmt.email_preview AS (
 	sender text
 );
 COMMENT ON TYPE usermgmt.email_preview IS 'A mail as it would look, with values made up and a link that leads nowhere.';
+COMMENT ON COLUMN usermgmt.email_preview.subject IS 'The subject line.';
+COMMENT ON COLUMN usermgmt.email_preview.text_body IS 'The plain text.';
+COMMENT ON COLUMN usermgmt.email_preview.html_body IS 'The HTML.';
+COMMENT ON COLUMN usermgmt.email_preview.sender IS 'The sender''s name and address.';
 
 CREATE FUNCTION usermgmt.set_email_template(kind text, locale text DEFAULT NULL, subject text DEFAULT NULL, text_body text DEFAULT NULL, html_body text DEFAULT NULL)
 	RETURNS usermgmt.email_templates

@@ -16,6 +16,17 @@ CREATE TABLE usermgmt.tenant (
 	CONSTRAINT a_suspension_has_a_date CHECK (suspend_reason IS NULL OR suspended_at IS NOT NULL)
 );
 COMMENT ON TABLE usermgmt.tenant IS 'Tenants; owner_count is kept by the trigger on membership and is never below one.';
+COMMENT ON COLUMN usermgmt.tenant.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.tenant.slug IS 'Its name in addresses.';
+COMMENT ON COLUMN usermgmt.tenant.name IS 'Its name for people.';
+COMMENT ON COLUMN usermgmt.tenant.branding IS 'How it looks: logo, colours, as the application sees fit.';
+COMMENT ON COLUMN usermgmt.tenant.settings IS 'The tenant''s own settings, by name.';
+COMMENT ON COLUMN usermgmt.tenant.metadata IS 'The application''s own data.';
+COMMENT ON COLUMN usermgmt.tenant.state IS 'creating until it has its first owner, then active.';
+COMMENT ON COLUMN usermgmt.tenant.owner_count IS 'How many active owners it has, kept by trigger.';
+COMMENT ON COLUMN usermgmt.tenant.suspended_at IS 'Since when nobody is admitted.';
+COMMENT ON COLUMN usermgmt.tenant.suspend_reason IS 'Why nobody is admitted.';
+COMMENT ON COLUMN usermgmt.tenant.created_at IS 'When it was created.';
 SELECT usermgmt.audit_attach('usermgmt.tenant', '{tenant,tenant_id,ignore:owner_count,ignore:state}');
 
 -- A row only where there is a limit.
@@ -25,6 +36,9 @@ CREATE TABLE usermgmt.seat_count (
 	invitations integer NOT NULL CHECK (invitations >= 0)
 );
 COMMENT ON TABLE usermgmt.seat_count IS 'The seats that active members and open invitations take, of tenants that have a limit; kept by triggers.';
+COMMENT ON COLUMN usermgmt.seat_count.tenant_id IS 'The tenant.';
+COMMENT ON COLUMN usermgmt.seat_count.members IS 'Seats of active members.';
+COMMENT ON COLUMN usermgmt.seat_count.invitations IS 'Seats of open invitations, those expired but not yet given back included.';
 
 CREATE FUNCTION usermgmt.seat_is_free() RETURNS boolean
 	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
@@ -51,6 +65,15 @@ CREATE VIEW usermgmt.tenant_detail AS
 		branding, metadata, created_at, suspended_at, suspend_reason
 	FROM usermgmt.tenant;
 COMMENT ON VIEW usermgmt.tenant_detail IS 'Every tenant in the columns of the view tenants.';
+COMMENT ON COLUMN usermgmt.tenant_detail.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.tenant_detail.slug IS 'Its name in addresses.';
+COMMENT ON COLUMN usermgmt.tenant_detail.name IS 'Its name for people.';
+COMMENT ON COLUMN usermgmt.tenant_detail.status IS 'active or suspended.';
+COMMENT ON COLUMN usermgmt.tenant_detail.branding IS 'How it looks: logo, colours, as the application sees fit.';
+COMMENT ON COLUMN usermgmt.tenant_detail.metadata IS 'The application''s own data.';
+COMMENT ON COLUMN usermgmt.tenant_detail.created_at IS 'When it was created.';
+COMMENT ON COLUMN usermgmt.tenant_detail.suspended_at IS 'Since when nobody is admitted.';
+COMMENT ON COLUMN usermgmt.tenant_detail.suspend_reason IS 'Why.';
 
 -- A bare UNION ALL would not be a barrier: PostgreSQL pulls it up.
 CREATE VIEW usermgmt.tenants WITH (security_barrier) AS
@@ -80,6 +103,8 @@ CREATE TABLE usermgmt.invite_domain (
 	PRIMARY KEY (tenant_id, domain)
 );
 COMMENT ON TABLE usermgmt.invite_domain IS 'E-mail domains that may be invited to a tenant (a leading dot: their subdomains); none listed allows all.';
+COMMENT ON COLUMN usermgmt.invite_domain.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.invite_domain.domain IS 'The domain; with a leading dot, its subdomains.';
 SELECT usermgmt.audit_attach('usermgmt.invite_domain', '{invite_domain,domain}');
 
 CREATE VIEW usermgmt.invite_domains WITH (security_barrier) AS

@@ -13,6 +13,14 @@ CREATE TABLE usermgmt.workspace (
 	CONSTRAINT one_workspace_per_slug UNIQUE (tenant_id, slug)
 );
 COMMENT ON TABLE usermgmt.workspace IS 'Workspaces of a tenant; an archived one admits nobody and keeps everything.';
+COMMENT ON COLUMN usermgmt.workspace.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.workspace.workspace_id IS 'Id of the workspace.';
+COMMENT ON COLUMN usermgmt.workspace.slug IS 'Its name in addresses, once in the tenant.';
+COMMENT ON COLUMN usermgmt.workspace.name IS 'Its name for people.';
+COMMENT ON COLUMN usermgmt.workspace.settings IS 'Settings, as the application sees fit.';
+COMMENT ON COLUMN usermgmt.workspace.metadata IS 'The application''s own data.';
+COMMENT ON COLUMN usermgmt.workspace.created_at IS 'When it was created.';
+COMMENT ON COLUMN usermgmt.workspace.archived_at IS 'Since when it is archived.';
 SELECT usermgmt.audit_attach('usermgmt.workspace', '{workspace,workspace_id}');
 
 -- The member room adds that whoever leaves the tenant leaves its workspaces.
@@ -26,6 +34,11 @@ CREATE TABLE usermgmt.workspace_member (
 	FOREIGN KEY (tenant_id, workspace_id) REFERENCES usermgmt.workspace ON DELETE CASCADE
 );
 COMMENT ON TABLE usermgmt.workspace_member IS 'Who works in which workspace, and in which of its roles.';
+COMMENT ON COLUMN usermgmt.workspace_member.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.workspace_member.workspace_id IS 'Id of the workspace.';
+COMMENT ON COLUMN usermgmt.workspace_member.user_id IS 'Id of the person.';
+COMMENT ON COLUMN usermgmt.workspace_member.role IS 'admin, member or viewer.';
+COMMENT ON COLUMN usermgmt.workspace_member.added_at IS 'Since when.';
 CREATE INDEX workspace_member_person ON usermgmt.workspace_member (tenant_id, user_id);
 SELECT usermgmt.audit_attach('usermgmt.workspace_member', '{workspace_member,workspace_id,person:user_id}');
 
@@ -38,6 +51,12 @@ CREATE TYPE usermgmt.workspace_facts AS (
 	health integer
 );
 COMMENT ON TYPE usermgmt.workspace_facts IS 'What the health of a workspace is made of.';
+COMMENT ON COLUMN usermgmt.workspace_facts.members IS 'How many people with access work in it.';
+COMMENT ON COLUMN usermgmt.workspace_facts.active_members IS 'How many of them logged in within inactive_after.';
+COMMENT ON COLUMN usermgmt.workspace_facts.open_invitations IS 'How many open invitations offer a place in it, expired ones included.';
+COMMENT ON COLUMN usermgmt.workspace_facts.overdue_invitations IS 'How many of these were made more than 3 days ago.';
+COMMENT ON COLUMN usermgmt.workspace_facts.last_active_at IS 'When one of its people was last seen.';
+COMMENT ON COLUMN usermgmt.workspace_facts.health IS 'The health, from 0 to 100.';
 
 CREATE FUNCTION usermgmt.workspace_facts(workspace_id uuid) RETURNS usermgmt.workspace_facts
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
@@ -62,6 +81,17 @@ CREATE VIEW usermgmt.workspace_detail AS
 	FROM usermgmt.workspace AS w
 	CROSS JOIN LATERAL usermgmt.workspace_facts(w.workspace_id) AS f;
 COMMENT ON VIEW usermgmt.workspace_detail IS 'Every workspace in the columns of the view workspaces; counts and health only of the present tenant.';
+COMMENT ON COLUMN usermgmt.workspace_detail.workspace_id IS 'Id of the workspace.';
+COMMENT ON COLUMN usermgmt.workspace_detail.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.workspace_detail.slug IS 'Its name in addresses, once in the tenant.';
+COMMENT ON COLUMN usermgmt.workspace_detail.name IS 'Its name for people.';
+COMMENT ON COLUMN usermgmt.workspace_detail.settings IS 'Settings, as the application sees fit.';
+COMMENT ON COLUMN usermgmt.workspace_detail.status IS 'active or archived.';
+COMMENT ON COLUMN usermgmt.workspace_detail.member_count IS 'How many people with access work in it.';
+COMMENT ON COLUMN usermgmt.workspace_detail.health IS 'How well it is doing, from 0 to 100.';
+COMMENT ON COLUMN usermgmt.workspace_detail.created_at IS 'When it was created.';
+COMMENT ON COLUMN usermgmt.workspace_detail.archived_at IS 'Since when it is archived.';
+COMMENT ON COLUMN usermgmt.workspace_detail.metadata IS 'The application''s own data.';
 
 CREATE VIEW usermgmt.workspaces WITH (security_barrier) AS
 	SELECT * FROM usermgmt.workspace_detail
@@ -92,6 +122,14 @@ CREATE VIEW usermgmt.workspace_member_detail AS
 	JOIN usermgmt.workspace AS w ON w.tenant_id = m.tenant_id AND w.workspace_id = m.workspace_id
 	JOIN usermgmt.account AS a ON a.user_id = m.user_id;
 COMMENT ON VIEW usermgmt.workspace_member_detail IS 'The people of every workspace in the columns of the view workspace_members.';
+COMMENT ON COLUMN usermgmt.workspace_member_detail.workspace_id IS 'Id of the workspace.';
+COMMENT ON COLUMN usermgmt.workspace_member_detail.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.workspace_member_detail.slug IS 'Slug of the workspace.';
+COMMENT ON COLUMN usermgmt.workspace_member_detail.user_id IS 'Id of the person.';
+COMMENT ON COLUMN usermgmt.workspace_member_detail.email IS 'Address, as typed.';
+COMMENT ON COLUMN usermgmt.workspace_member_detail.name IS 'Name, or NULL.';
+COMMENT ON COLUMN usermgmt.workspace_member_detail.role IS 'admin, member or viewer.';
+COMMENT ON COLUMN usermgmt.workspace_member_detail.added_at IS 'Since when.';
 
 CREATE VIEW usermgmt.workspace_members WITH (security_barrier) AS
 	SELECT * FROM usermgmt.workspace_member_detail

@@ -31,9 +31,14 @@ SELECT is_empty(
 	'every table and view has a comment');
 SELECT is_empty(
 	$$SELECT c.relname || '.' || t.attname FROM pg_class AS c JOIN pg_attribute AS t ON t.attrelid = c.oid AND t.attnum > 0
-		WHERE c.relnamespace = 'usermgmt'::regnamespace AND c.relkind = 'v' AND c.relname NOT LIKE '%\_detail'
+		WHERE c.relnamespace = 'usermgmt'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'p', 'c') AND NOT t.attisdropped
 			AND col_description(c.oid, t.attnum) IS NULL$$,
-	'every column of every public view has a comment');
+	'every column of every table, view and composite type has a comment');
+SELECT is_empty(
+	$$SELECT objoid, objsubid, description FROM pg_description AS d
+		WHERE (description ~ '[^.]\. ' OR description !~ '[^.]\.$') AND EXISTS (SELECT FROM pg_depend AS p JOIN pg_extension AS e ON p.refclassid = 'pg_extension'::regclass AND p.refobjid = e.oid
+			WHERE e.extname = 'usermgmt' AND p.deptype = 'e' AND p.classid = d.classoid AND p.objid = d.objoid)$$,
+	'every comment is one sentence');
 SELECT is_empty(
 	$$SELECT t.oid::regtype FROM pg_type AS t LEFT JOIN pg_class AS c ON c.oid = t.typrelid
 		WHERE t.typnamespace = 'usermgmt'::regnamespace AND (c.relkind = 'c' OR t.typtype IN ('d', 'e', 'r'))
