@@ -108,7 +108,7 @@ lock_closed(const pg_uuid_t *user_id)
 						errmsg("there is no such account")));
 	if (row_bool(spi_row(0), "belongs") || !row_bool(spi_row(0), "closed"))
 		ereport(ERROR, (errcode(ERRCODE_UM_WRONG_STATE),
-						errmsg("the person's account is not closed"),
+						errmsg("the account of the person is not closed"),
 						errhint("Remove the person from every tenant first; "
 								"the last removal closes the account.")));
 }

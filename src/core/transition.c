@@ -84,7 +84,7 @@ transition_guard(FunctionCallInfo fcinfo, const Transition *table,
 	if (to == NULL ||
 		(strcmp(from, to) != 0 && transition_find(table, from, to) == NULL))
 		ereport(ERROR, (errcode(ERRCODE_UM_WRONG_STATE),
-						errmsg("a %s can not go from \"%s\" to \"%s\"", name,
-							   from, to != NULL ? to : "null")));
+						errmsg("no %s goes from \"%s\" to \"%s\"", name, from,
+							   to != NULL ? to : "null")));
 	return PointerGetDatum(trigger->tg_newtuple);
 }

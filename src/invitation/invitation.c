@@ -91,7 +91,8 @@ static void
 refuse_unknown(void)
 {
 	ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),
-					errmsg("there is no such invitation in this tenant")));
+					errmsg("there is no such invitation in this tenant"),
+					errhint("usermgmt.invitations shows which there are.")));
 }
 
 /*

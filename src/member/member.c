@@ -112,7 +112,8 @@ static void
 refuse_unknown(void)
 {
 	ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),
-					errmsg("there is no such member in this tenant")));
+					errmsg("there is no such member in this tenant"),
+					errhint("usermgmt.members shows who belongs to it.")));
 }
 
 void
@@ -257,8 +258,10 @@ deactivate_user(PG_FUNCTION_ARGS)
 						errhint("Transfer the ownership first, or change the "
 								"role.")));
 	if (!target.active)
-		ereport(ERROR, (errcode(ERRCODE_UM_NOT_ACTIVE),
-						errmsg("the member is deactivated already")));
+		ereport(ERROR,
+				(errcode(ERRCODE_UM_NOT_ACTIVE),
+				 errmsg("the member is deactivated already"),
+				 errhint("usermgmt.reactivate_user() gives the access back.")));
 	audit_operation(&(AuditOperation){.reason = reason});
 	spi_run(deactivate, ARG_UUID(target.caller.tenant_id),
 			ARG_UUID(target.user_id), ARG_TIME(GetCurrentTimestamp()),

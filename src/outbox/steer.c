@@ -78,8 +78,10 @@ steer(FunctionCallInfo fcinfo, SpiQuery *statement, const char *refusal)
 	if (spi_execute(statement, args, SPI_VIEW_COMMAND) == 0)
 	{
 		if (spi_execute(&find_message, args, SPI_VIEW_LATEST) == 0)
-			ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),
-							errmsg("there is no such message")));
+			ereport(ERROR,
+					(errcode(ERRCODE_UM_NOT_FOUND),
+					 errmsg("there is no such message"),
+					 errhint("usermgmt.mail_queue shows which there are.")));
 		ereport(ERROR, (errcode(ERRCODE_UM_WRONG_STATE), errmsg("%s", refusal),
 						errhint("usermgmt.mail_queue shows its state.")));
 	}

@@ -59,6 +59,8 @@ password_prove(const Account *account, const Password *password)
 			throttle_failure_apart(&account->user_id, &address);
 			ereport(ERROR, (errcode(ERRCODE_UM_WRONG_PASSWORD),
 							errmsg("the present password is another one"),
+							errhint("A forgotten one is replaced by a link "
+									"from usermgmt.request_password_reset()."),
 							errhidestmt(true)));
 	}
 }

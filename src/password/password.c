@@ -117,13 +117,13 @@ password_check(const Password *password, const char *email, const char *name,
 		is_word(password, email, at - email))
 		reject("It must not be the e-mail address.");
 	if (name != NULL && is_word(password, name, strlen(name)))
-		reject("It must not be the person's name.");
+		reject("It must not be the name of the person.");
 	if (tenant != NULL &&
 		(is_word(password, tenant->name, strlen(tenant->name)) ||
 		 is_word(password, tenant->slug, strlen(tenant->slug))))
-		reject("It must not be the tenant's name.");
+		reject("It must not be the name of the tenant.");
 	if (is_word(password, "usermgmt", strlen("usermgmt")))
-		reject("It must not be the product's name.");
+		reject("It must not be the name of this product.");
 	if (password_is_common(password))
 		reject("It must not be one of the common passwords, which are tried "
 			   "first.");

@@ -52,6 +52,7 @@ link_require_open(const char *state, TimestampTz expires_at)
 		ereport(ERROR, (errcode(ERRCODE_UM_NOT_ACTIVE),
 						errmsg("the link was cancelled when the person lost "
 							   "access"),
+						errhint("Ask an admin of the tenant to give it back."),
 						errhidestmt(true)));
 	if (strcmp(state, "superseded") == 0)
 		ereport(ERROR, (errcode(ERRCODE_UM_TOKEN_SUPERSEDED),
@@ -87,9 +88,11 @@ owner_of(const LinkToken *token)
 static void
 refuse_inactive(void)
 {
-	ereport(ERROR, (errcode(ERRCODE_UM_NOT_ACTIVE),
-					errmsg("the person is not active in any tenant"),
-					errhidestmt(true)));
+	ereport(ERROR,
+			(errcode(ERRCODE_UM_NOT_ACTIVE),
+			 errmsg("the person is not active in any tenant"),
+			 errhint("Ask an admin of the tenant to give the access back."),
+			 errhidestmt(true)));
 }
 
 /*

@@ -106,7 +106,8 @@ start_session(PG_FUNCTION_ARGS)
 	if (!caller.is_operator)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("only an operator without a session starts one "
-							   "for somebody else")));
+							   "for somebody else"),
+						errhint("Call usermgmt.end_use() first.")));
 	user_id = argument_uuid(fcinfo, 0, "user_id");
 	*tenant_id = caller.tenant_id;
 	SPI_connect();

@@ -37,7 +37,9 @@ static void
 refuse_session(void)
 {
 	ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),
-					errmsg("there is no such open session in this tenant")));
+					errmsg("there is no such open session in this tenant"),
+					errhint("usermgmt.my_sessions and usermgmt.sessions show "
+							"which there are.")));
 }
 
 /*

@@ -88,7 +88,9 @@ origin_arguments(FunctionCallInfo fcinfo, int ip, int user_agent)
 		if (bits < 0 || strlen(text) >= sizeof(((Actor *) 0)->ip))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("ip is not a network address"), errhidestmt(true)));
+					 errmsg("ip is not a network address"),
+					 errhint("Pass an IPv4 or IPv6 address, without a port."),
+					 errhidestmt(true)));
 		origin.ip = text;
 	}
 	if (origin.user_agent != NULL)

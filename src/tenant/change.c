@@ -117,7 +117,8 @@ check_keeper(const Caller *caller, TenantSetting setting)
 	if (keeper == KEPT_BY_OPERATOR && !caller->is_operator)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("only an operator sets %s", setting_name(setting))));
+				 errmsg("only an operator sets %s", setting_name(setting)),
+				 errhint("Ask whoever runs the server.")));
 }
 
 PG_FUNCTION_INFO_V1(set_tenant_setting);

@@ -70,6 +70,7 @@ disallow_invite_domain(PG_FUNCTION_ARGS)
 {
 	if (change_domain(fcinfo, &delete_domain) == 0)
 		ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),
-						errmsg("the domain is not listed")));
+						errmsg("the domain is not listed"),
+						errhint("usermgmt.invite_domains shows which are.")));
 	PG_RETURN_VOID();
 }

@@ -117,7 +117,10 @@ tenant_require_open(const Tenant *tenant)
 {
 	if (tenant->suspended)
 		ereport(ERROR, (errcode(ERRCODE_UM_TENANT_SUSPENDED),
-						errmsg("the tenant is suspended"), errhidestmt(true)));
+						errmsg("the tenant is suspended"),
+						errhint("An operator opens it again with "
+								"usermgmt.resume_tenant()."),
+						errhidestmt(true)));
 }
 
 void

@@ -78,7 +78,8 @@ void
 refuse_workspace(void)
 {
 	ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),
-					errmsg("there is no such workspace in this tenant")));
+					errmsg("there is no such workspace in this tenant"),
+					errhint("usermgmt.workspaces shows which there are.")));
 }
 
 void
@@ -106,7 +107,8 @@ require_its_admin(const WorkspaceChange *change)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied: only admins of the tenant or of "
-						"the workspace change it")));
+						"the workspace change it"),
+				 errhint("Ask one of them.")));
 }
 
 WorkspaceChange
