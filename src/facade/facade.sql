@@ -21,6 +21,10 @@ BEGIN ATOMIC
 		JOIN pg_type AS t ON t.oid = p.prorettype
 		LEFT JOIN pg_class AS c ON c.oid = t.typrelid
 		WHERE e.object_kind = 'function'
+	), row_type AS (
+		SELECT c.oid, c.relname, c.reltype
+		FROM pg_class AS c
+		WHERE c.oid IN (SELECT typrelid FROM callable WHERE relkind = 'c')
 	), statement (step, name, text) AS (
 		SELECT 1, '', format('CREATE SCHEMA %I', schema)
 		UNION ALL
@@ -29,8 +33,7 @@ BEGIN ATOMIC
 		SELECT 2, c.relname, format('CREATE TYPE %I.%I AS (%s)', schema, c.relname,
 			(SELECT string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)
 			FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))
-		FROM pg_class AS c
-		WHERE c.oid IN (SELECT typrelid FROM callable WHERE relkind = 'c')
+		FROM row_type AS c
 		UNION ALL
 		SELECT 3, relname, format('CREATE VIEW %I.%I WITH (security_invoker) AS SELECT * FROM usermgmt.%I', schema, relname, relname)
 		FROM visible
@@ -38,8 +41,11 @@ BEGIN ATOMIC
 		SELECT 4, relname, format('COMMENT ON VIEW %I.%I IS %L', schema, relname, obj_description(oid, 'pg_class'))
 		FROM visible
 		UNION ALL
+		SELECT 4, relname, format('COMMENT ON TYPE %I.%I IS %L', schema, relname, obj_description(reltype, 'pg_type'))
+		FROM row_type
+		UNION ALL
 		SELECT 4, v.relname || '.' || a.attname, format('COMMENT ON COLUMN %I.%I.%I IS %L', schema, v.relname, a.attname, col_description(v.oid, a.attnum))
-		FROM visible AS v
+		FROM (SELECT oid, relname FROM visible UNION ALL SELECT oid, relname FROM row_type) AS v
 		JOIN pg_attribute AS a ON a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped
 		UNION ALL
 		SELECT 5, c.proname, format('CREATE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE sql %s %s AS %L', schema, c.proname, a.declared,
