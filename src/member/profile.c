@@ -158,7 +158,7 @@ set_metadata(PG_FUNCTION_ARGS)
 							 ARG_JSONB(metadata)),
 					SPI_VIEW_COMMAND) == 0)
 		ereport(ERROR, (errcode(ERRCODE_UM_NOT_FOUND),
-						errmsg("there is no such %s in this tenant",
+						errmsg("there is no such %s here",
 							   metadata_kinds[kind].kind)));
 	SPI_finish();
 	PG_RETURN_VOID();
