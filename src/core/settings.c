@@ -68,7 +68,7 @@ static SettingRow tenant_settings_table[SETTING_COUNT] = {
 	[SETTING_INACTIVE_AFTER] = {"inactive_after", SECONDS, 30 * DAY, 1, NULL,
 		"How long after the last login a member counts as inactive."},
 	[SETTING_LICENSE_WINDOW] = {"license_window", SECONDS, DAY, 1, NULL,
-		"A member with a session used within this time counts as licensed."},
+		"A member with a session used within this time counts as licensed.", KEPT_BY_OWNER},
 	[SETTING_SEAT_LIMIT] = {"seat_limit", LIMIT, 0, 0, NULL,
 		"How many seats active members and open invitations may take.", KEPT_BY_OWNER},
 	[SETTING_PENDING_LIMIT] = {"pending_limit", LIMIT, 0, 0, NULL,

@@ -22,7 +22,7 @@ SELECT count(usermgmt.revoke_invitation(invitation_id)) AS x FROM usermgmt.pendi
 -- Who sets it.
 SELECT is(pg_temp.try(format('SELECT pg_temp.act(%L, %L)', who, format('SELECT usermgmt.set_tenant_setting(%L, %L)', s, v))), answer, 'S3.39 S3.5 ' || who || ' sets ' || s || ' to ' || v)
 	FROM (VALUES ('owner@acme.test', 'seat_limit', '5', 'ok'), ('owner@acme.test', 'pending_limit', 'none', 'ok'), ('owner@acme.test', 'license_tier', 'gold', 'ok'), ('admin@acme.test', 'seat_limit', '5', '42501'), ('admin@acme.test', 'pending_limit', '5', '42501'),
-		('admin@acme.test', 'license_tier', 'gold', '42501'), ('bob@acme.test', 'seat_limit', '5', '42501'), ('owner@acme.test', 'seat_limit', '0', '22023'), ('owner@acme.test', 'seat_limit', '-1', '22023'), ('owner@acme.test', 'seat_limit', 'many', '22023'),
+		('admin@acme.test', 'license_tier', 'gold', '42501'), ('admin@acme.test', 'license_window', '12 hours', '42501'), ('owner@acme.test', 'license_window', '1 day', 'ok'), ('bob@acme.test', 'seat_limit', '5', '42501'), ('owner@acme.test', 'seat_limit', '0', '22023'), ('owner@acme.test', 'seat_limit', '-1', '22023'), ('owner@acme.test', 'seat_limit', 'many', '22023'),
 		('owner@acme.test', 'seat_limit', '1.5', '22023'), ('owner@acme.test', 'seat_limit', '99999999999', '22023'), ('owner@acme.test', 'seat_limit', '', '22023')) AS c (who, s, v, answer);
 SELECT throws_ok($$UPDATE usermgmt.tenant SET settings = '{"seat_limit": "-3"}'$$, '22023', NULL, 'S3.39 bare SQL sets no nonsense either');
 
