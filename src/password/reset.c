@@ -56,8 +56,9 @@ link_require_open(const char *state, TimestampTz expires_at)
 						errhidestmt(true)));
 	if (strcmp(state, "superseded") == 0)
 		ereport(ERROR, (errcode(ERRCODE_UM_TOKEN_SUPERSEDED),
-						errmsg("a newer link has been sent"),
-						errhint("Use the link from the newest mail."),
+						errmsg("the link does not count any more"),
+						errhint("Use the link from the newest mail, or ask for "
+								"a new one."),
 						errhidestmt(true)));
 	if (expires_at <= GetCurrentTimestamp())
 		ereport(ERROR, (errcode(ERRCODE_UM_TOKEN_EXPIRED),
