@@ -5,8 +5,8 @@
  * It is written when the transaction commits, and passed over where somebody
  * else holds the membership: no write of the application waits for it, and
  * nobody waits for a transaction that goes on. Of the changes of attached
- *tables the first after a sign-in is written, and then at most one a minute;
- *what the application reports by record_activity() always is.
+ * tables the first after a sign-in is written, and then one a minute at most;
+ * what the application reports by record_activity() always is.
  */
 #include "postgres.h"
 
