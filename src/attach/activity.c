@@ -34,8 +34,8 @@ SPI_QUERY(move_last_seen,
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
 
 static CommitCall move = {.function = "activity_move_last_seen"};
-static pg_uuid_t seen_tenant; /* who was written last by this connection */
-static pg_uuid_t seen_user;
+static pg_uuid_t noted_session; /* who acted last in this connection */
+static pg_uuid_t seen_session;	/* who was written last by it */
 static TimestampTz seen_at;
 static bool reported; /* by record_activity(); also by one rolled back since */
 
@@ -56,8 +56,7 @@ activity_move_last_seen(PG_FUNCTION_ARGS)
 			ARG_TIME(at), ARG_TIME(before));
 	SPI_finish();
 	reported = false;
-	seen_tenant = tenant_id;
-	seen_user = user_id;
+	seen_session = noted_session;
 	seen_at = at;
 	PG_RETURN_VOID();
 }
@@ -68,9 +67,9 @@ note_activity(const Actor *actor)
 	TimestampTz now = GetCurrentTimestamp();
 
 	if (!reported && now - seen_at < SEEN_SECONDS * USECS_PER_SEC &&
-		now >= seen_at && uuid_equal(&actor->user_id, &seen_user) &&
-		uuid_equal(&actor->tenant_id, &seen_tenant))
+		now >= seen_at && uuid_equal(&actor->session_id, &seen_session))
 		return;
+	noted_session = actor->session_id;
 	if (!XactReadOnly && installation_is_live())
 		at_commit(&move, &actor->tenant_id, &actor->user_id, now);
 }
