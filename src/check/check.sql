@@ -154,6 +154,19 @@ CREATE VIEW usermgmt.broken_invariant (problem, object, detail) AS
 	) AS d
 	JOIN usermgmt.tenant AS t USING (tenant_id)
 	UNION ALL
+	SELECT 'open invitations are counted wrong', 'tenant ' || t.slug, format('counted %s that expire on one day or have expired, there are %s', d.counted, d.open)
+	FROM (
+		SELECT n.tenant_id, sum(n.n) FILTER (WHERE n.counted) AS counted, sum(n.n) FILTER (WHERE NOT n.counted) AS open
+		FROM (
+			SELECT c.tenant_id, c.expires_on, c.n, true AS counted FROM usermgmt.invitation_count AS c
+			UNION ALL
+			SELECT i.tenant_id, (i.expires_at AT TIME ZONE 'UTC')::date, 1, false FROM usermgmt.invitation AS i WHERE i.state = 'pending'
+		) AS n
+		GROUP BY n.tenant_id, greatest(n.expires_on, (statement_timestamp() AT TIME ZONE 'UTC')::date - 1)
+		HAVING coalesce(sum(n.n) FILTER (WHERE n.counted), 0) <> coalesce(sum(n.n) FILTER (WHERE NOT n.counted), 0)
+	) AS d
+	JOIN usermgmt.tenant AS t USING (tenant_id)
+	UNION ALL
 	SELECT 'the history says something else than the membership', 'account ' || coalesce(m.user_id, h.user_id) || ' in tenant ' || coalesce(m.tenant_id, h.tenant_id),
 		format('%s %s, and it is %s %s', coalesce(h.role, 'no role'), h.status, coalesce(m.role, 'no member'), m.status)
 	FROM usermgmt.membership AS m

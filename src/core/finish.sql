@@ -35,6 +35,7 @@ ALTER TABLE usermgmt.login_throttle ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.workspace ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.workspace_member ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.invitation_workspace ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usermgmt.invitation_count ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.invitation ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.inventory ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usermgmt.membership_history ENABLE ROW LEVEL SECURITY;
@@ -66,6 +67,7 @@ CREATE POLICY operators ON usermgmt.login_throttle FOR SELECT USING (has_functio
 CREATE POLICY operators ON usermgmt.workspace FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.workspace_member FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.invitation_workspace FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
+CREATE POLICY operators ON usermgmt.invitation_count FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.invitation FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.inventory FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
 CREATE POLICY operators ON usermgmt.membership_history FOR SELECT USING (has_function_privilege('usermgmt.use_tenant(text)', 'execute'));
@@ -104,6 +106,7 @@ SELECT pg_catalog.pg_extension_config_dump('usermgmt.login_throttle', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.workspace', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.workspace_member', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.invitation_workspace', '');
+SELECT pg_catalog.pg_extension_config_dump('usermgmt.invitation_count', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.invitation', '');
 SELECT pg_catalog.pg_extension_config_dump('usermgmt.membership_history', '');
 

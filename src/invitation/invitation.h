@@ -78,9 +78,14 @@ extern Datum invitation_show(FunctionCallInfo fcinfo,
 extern const struct MailKind invitation_mail;
 extern const struct MailKind reminder_mail;
 
+/* Count an invitation that was made, or changed, among the open ones. */
+extern void invitation_count_open(SpiRow made);
+extern void invitation_count_change(SpiRow before, SpiRow after);
+
 /* Queues the reminders that are due; how many. A step of run_maintenance(). */
 extern uint64 reminder_queue_all(TimestampTz now);
 
+extern void invitation_count_init(void);
 extern void invitation_init(void);
 
 #endif

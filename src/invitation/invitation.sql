@@ -58,7 +58,8 @@ COMMENT ON COLUMN usermgmt.invitation.reminded_at IS 'When a reminder was queued
 CREATE UNIQUE INDEX one_open_invitation_per_address ON usermgmt.invitation (tenant_id, canonical_email) WHERE state = 'pending';
 CREATE INDEX invitation_created ON usermgmt.invitation (tenant_id, created_at, invitation_id) INCLUDE (state, expires_at, accepted_at);
 CREATE INDEX invitation_unreminded ON usermgmt.invitation (tenant_id, queued_at) WHERE state = 'pending' AND reminded_at IS NULL;
-CREATE INDEX invitation_open ON usermgmt.invitation (tenant_id, created_at, invitation_id) INCLUDE (expires_at) WHERE state = 'pending';
+CREATE INDEX invitation_open ON usermgmt.invitation (tenant_id, created_at, invitation_id) WHERE state = 'pending';
+CREATE INDEX invitation_expiry ON usermgmt.invitation (tenant_id, expires_at) WHERE state = 'pending';
 CREATE INDEX invitation_open_by_inviter ON usermgmt.invitation (invited_by) WHERE state = 'pending' AND invited_by IS NOT NULL;
 SELECT usermgmt.audit_attach('usermgmt.invitation', '{invitation,invitation_id,subject:email,ignore:canonical_email,ignore:holds_seat}');
 
@@ -67,8 +68,8 @@ CREATE TRIGGER address BEFORE INSERT OR UPDATE OF email, canonical_email ON user
 
 CREATE FUNCTION usermgmt.invitation_guard() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.invitation_guard() IS 'Trigger: an invitation changes state only as the table of transitions allows, is never deleted, and holds a seat while it is open.';
-CREATE TRIGGER guard BEFORE INSERT OR DELETE OR UPDATE OF state, expires_at ON usermgmt.invitation
+COMMENT ON FUNCTION usermgmt.invitation_guard() IS 'Trigger: an invitation changes state only as the table of transitions allows, stays in its tenant, is never deleted, and holds a seat while it is open.';
+CREATE TRIGGER guard BEFORE INSERT OR DELETE OR UPDATE OF tenant_id, state, expires_at ON usermgmt.invitation
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.invitation_guard();
 
 CREATE FUNCTION usermgmt.invitation_inviter_left() RETURNS trigger
@@ -103,10 +104,22 @@ COMMENT ON COLUMN usermgmt.invitation_workspace.is_open IS 'Whether the invitati
 CREATE INDEX invitation_workspace_open ON usermgmt.invitation_workspace (tenant_id, workspace_id) WHERE is_open;
 SELECT usermgmt.audit_attach('usermgmt.invitation_workspace', '{invitation_workspace,invitation_id,ignore:is_open}');
 
+-- The sum of n counts; a change adds rows, maintenance folds them.
+CREATE TABLE usermgmt.invitation_count (
+	tenant_id uuid NOT NULL,
+	expires_on date NOT NULL,
+	count_id uuid NOT NULL,
+	n integer NOT NULL CONSTRAINT a_count_counts CHECK (n <> 0),
+	folded boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (tenant_id, expires_on, count_id)
+);
+COMMENT ON TABLE usermgmt.invitation_count IS 'How many invitations (the sum of n) a tenant has open, by the day on which they expire (UTC; -infinity: more than a week ago), kept by trigger.';
+CREATE INDEX invitation_count_new ON usermgmt.invitation_count (tenant_id) WHERE NOT folded;
+
 CREATE FUNCTION usermgmt.invitation_changed() RETURNS trigger
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.invitation_changed() IS 'Trigger: what an invitation holds on to is free when it is over.';
+COMMENT ON FUNCTION usermgmt.invitation_changed() IS 'Trigger: an open invitation is counted, and what it holds on to is free when it is over.';
 CREATE TRIGGER consequences AFTER INSERT OR UPDATE OF state, expires_at, holds_seat ON usermgmt.invitation
 	FOR EACH ROW EXECUTE FUNCTION usermgmt.invitation_changed();
 
@@ -371,8 +384,9 @@ COMMENT ON COLUMN usermgmt.people.last_login_at IS 'When the member last signed 
 COMMENT ON COLUMN usermgmt.people.last_active IS 'When the member was last seen, in words.';
 COMMENT ON COLUMN usermgmt.people.workspaces IS 'Workspace roles by workspace slug.';
 
--- The numbers of members are kept (member_count); of the day on which the
--- threshold of activity falls, the members are looked at.
+-- The numbers of members and of open invitations are kept (member_count,
+-- invitation_count); of the day on which the threshold of activity falls, the
+-- members are looked at, and the invitations that expire today.
 CREATE VIEW usermgmt.member_statistics WITH (security_barrier) AS
 	SELECT m.total, m.owners, m.admins, m.members, m.owners_and_admins,
 		m.logged_in + b.logged_in AS active,
@@ -391,7 +405,7 @@ CREATE VIEW usermgmt.member_statistics WITH (security_barrier) AS
 				GROUP BY s.user_id
 			) AS licensed
 		) AS licensed_now,
-		m.total - m.deactivated + i.reserved_seats AS seats_taken,
+		m.total - m.deactivated + i.expire_later + e.expire_today AS seats_taken,
 		nullif(usermgmt.effective_limit(t.settings, 'seat_limit'), 0) AS seat_limit
 	FROM usermgmt.tenant AS t
 	CROSS JOIN LATERAL (
@@ -400,6 +414,7 @@ CREATE VIEW usermgmt.member_statistics WITH (security_barrier) AS
 			OFFSET 0
 		) AS threshold OFFSET 0
 	) AS since
+	CROSS JOIN (SELECT (statement_timestamp() AT TIME ZONE 'UTC')::date AS day OFFSET 0) AS today
 	CROSS JOIN LATERAL (
 		SELECT
 			coalesce(sum(c.n), 0)::integer AS total,
@@ -421,11 +436,17 @@ CREATE VIEW usermgmt.member_statistics WITH (security_barrier) AS
 			AND m.last_login_at < (since.day + 1)::timestamp AT TIME ZONE 'UTC'
 	) AS b
 	CROSS JOIN LATERAL (
-		SELECT count(*)::integer AS pending_invitations,
-			count(*) FILTER (WHERE i.expires_at > statement_timestamp())::integer AS reserved_seats
-		FROM usermgmt.invitation AS i
-		WHERE i.tenant_id = t.tenant_id AND i.state = 'pending'
+		SELECT coalesce(sum(c.n), 0)::integer AS pending_invitations,
+			coalesce(sum(c.n) FILTER (WHERE c.expires_on > today.day), 0)::integer AS expire_later
+		FROM usermgmt.invitation_count AS c
+		WHERE c.tenant_id = t.tenant_id
 	) AS i
+	CROSS JOIN LATERAL (
+		SELECT count(*)::integer AS expire_today
+		FROM usermgmt.invitation AS i
+		WHERE i.tenant_id = t.tenant_id AND i.state = 'pending' AND i.expires_at > statement_timestamp()
+			AND i.expires_at < (today.day + 1)::timestamp AT TIME ZONE 'UTC'
+	) AS e
 	WHERE t.tenant_id = usermgmt.tenant_as('admin');
 COMMENT ON VIEW usermgmt.member_statistics IS 'How many members the present tenant has, by role and activity, in one row for its admins.';
 COMMENT ON COLUMN usermgmt.member_statistics.total IS 'All members, deactivated ones included.';
@@ -459,5 +480,6 @@ INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('application', 'relation', 'people'),
 	('application', 'relation', 'member_statistics'),
 	('operator', 'relation', 'invitation'),
+	('operator', 'relation', 'invitation_count'),
 	('operator', 'relation', 'invitation_workspace');
 

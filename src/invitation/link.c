@@ -124,6 +124,18 @@ set_seat(SpiRow row, bool anew)
 													 &column, &value, &isnull));
 }
 
+static void
+refuse_move(SpiRow before, SpiRow after)
+{
+	pg_uuid_t from = row_uuid(before, "tenant_id");
+	pg_uuid_t to = row_uuid(after, "tenant_id");
+
+	if (memcmp(&from, &to, sizeof(pg_uuid_t)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UM_WRONG_STATE),
+				 errmsg("an invitation can not move to another tenant")));
+}
+
 PG_FUNCTION_INFO_V1(invitation_guard);
 Datum
 invitation_guard(PG_FUNCTION_ARGS)
@@ -135,15 +147,18 @@ invitation_guard(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		return set_seat(trigger_row(trigger), true);
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+	{
+		refuse_move(trigger_row(trigger), trigger_new_row(trigger));
 		return set_seat(trigger_new_row(trigger),
 						row_time(trigger_row(trigger), "expires_at") !=
 							row_time(trigger_new_row(trigger), "expires_at"));
+	}
 	return result;
 }
 
 /*
- * AFTER trigger: the seat that it holds is counted, and the places that it
- * offers are open as long as it is.
+ * AFTER trigger: it is counted while it is open, and the seat that it holds;
+ * the places that it offers are open as long as it is.
  */
 PG_FUNCTION_INFO_V1(invitation_changed);
 Datum
@@ -161,10 +176,20 @@ invitation_changed(PG_FUNCTION_ARGS)
 				(inserted ? 0 : row_bool(before, "holds_seat"));
 
 	SPI_connect();
-	if (seats != 0)
-		seat_change(&tenant_id, 0, seats);
-	if (!inserted && audit_differs(&change, "state"))
-		spi_run(close_places, ARG_UUID(invitation_id), ARG_UUID(tenant_id));
+	if (inserted)
+	{
+		if (seats != 0)
+			seat_take(&tenant_id, 0, seats);
+		invitation_count_open(after);
+	}
+	else
+	{
+		if (seats != 0)
+			seat_change(&tenant_id, 0, seats);
+		invitation_count_change(before, after);
+		if (audit_differs(&change, "state"))
+			spi_run(close_places, ARG_UUID(invitation_id), ARG_UUID(tenant_id));
+	}
 	SPI_finish();
 	return PointerGetDatum(NULL);
 }
@@ -255,5 +280,6 @@ invitation_init(void)
 	audit_register("invitation_workspace", place_action);
 	outbox_register(&invitation_mail);
 	outbox_register(&reminder_mail);
+	invitation_count_init();
 	maintenance_register_step("reminders_queued", reminder_queue_all);
 }

@@ -18,11 +18,10 @@
  */
 #include "postgres.h"
 
-#include "datatype/timestamp.h"
 #include "utils/array.h"
-#include "utils/date.h"
 #include "utils/lsyscache.h"
 
+#include "core/day.h"
 #include "core/notes.h"
 #include "core/row_insert.h"
 #include "core/transition.h"
@@ -90,27 +89,6 @@ typedef struct Difference
 
 static Notes differences = {.size = sizeof(Difference)};
 
-/*
- * The day in UTC, rounded down also before 2000.
- */
-static DateADT
-day_of(TimestampTz at)
-{
-	DateADT day;
-
-	if (TIMESTAMP_IS_NOBEGIN(at))
-		day = DATETIME_MIN_JULIAN - POSTGRES_EPOCH_JDATE; /* no "never" */
-	else if (TIMESTAMP_IS_NOEND(at))
-		DATE_NOEND(day);
-	else
-	{
-		day = at / USECS_PER_DAY;
-		if (at < 0 && at % USECS_PER_DAY != 0)
-			day--;
-	}
-	return day;
-}
-
 static Difference
 class_of(SpiRow row, int32 n)
 {
@@ -122,7 +100,7 @@ class_of(SpiRow row, int32 n)
 	if (row_is_null(row, "last_login_at"))
 		DATE_NOBEGIN(difference.logged_in_on);
 	else
-		difference.logged_in_on = day_of(row_time(row, "last_login_at"));
+		difference.logged_in_on = utc_day(row_time(row, "last_login_at"));
 	return difference;
 }
 

@@ -243,11 +243,10 @@ membership_changed(PG_FUNCTION_ARGS)
 	pg_uuid_t user_id = row_uuid(row, "user_id");
 
 	SPI_connect();
-	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) && is_active(row))
-		seat_change(&tenant_id,
-					TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? 1 : -1, 0);
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 	{
+		if (is_active(row))
+			seat_take(&tenant_id, 1, 0);
 		require_open_account(&user_id);
 		follow_ownership(&tenant_id, false, is_owner(row), false);
 	}
@@ -255,6 +254,8 @@ membership_changed(PG_FUNCTION_ARGS)
 		after_update(row, trigger_new_row(trigger));
 	else
 	{
+		if (is_active(row))
+			seat_change(&tenant_id, -1, 0);
 		follow_ownership(&tenant_id, is_owner(row), false,
 						 row_bool(row, "is_primary_owner"));
 		follow_removal(&tenant_id, &user_id);

@@ -7,7 +7,8 @@
  * concurrency and scan the tenant. The row is no part of the tenant's, which
  * log-ins lock, and exists only where there is a limit: without one,
  * invitations of a tenant do not wait for each other. Every change takes the
- * tenant's row FOR KEY SHARE before it looks for the counters, and the first
+ * tenant's row FOR KEY SHARE before it looks for the counters (a new row by its
+ * foreign key, of which the trigger's name sorts before ours), and the first
  * count takes it FOR UPDATE, so none is missed by it.
  *
  * Functions lock the counters right after the tenant (seat_lock), so that no
@@ -222,10 +223,15 @@ refuse_old_snapshot(void)
 void
 seat_change(const pg_uuid_t *tenant_id, int members, int invitations)
 {
-	Seats seats;
-
 	spi_run(share_key, ARG_UUID(*tenant_id));
-	seats = read_seats(tenant_id);
+	seat_take(tenant_id, members, invitations);
+}
+
+void
+seat_take(const pg_uuid_t *tenant_id, int members, int invitations)
+{
+	Seats seats = read_seats(tenant_id);
+
 	if (!seats.counted && !is_limited(&seats))
 		return;
 	if (!seats.counted)

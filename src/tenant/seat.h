@@ -24,6 +24,10 @@ extern void seat_lock(const Tenant *tenant);
 extern void seat_change(const pg_uuid_t *tenant_id, int members,
 						int invitations);
 
+/* The same by a row just inserted, whose foreign key to the tenant is checked
+ * already, and holds the lock that seat_change() would take. */
+extern void seat_take(const pg_uuid_t *tenant_id, int members, int invitations);
+
 /* While true, seats of members are not compared with the limit: each takes
  * the place of an invitation that was accepted. An abort ends it too. */
 extern void seat_set_transfer(bool transfer);

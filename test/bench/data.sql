@@ -2,7 +2,7 @@
 -- Loaded in bulk with every trigger and foreign key off
 -- (session_replication_role), so what triggers keep is kept here: canonical
 -- addresses, copies of address and role in sessions, holds_seat, the counts
--- of members and their open periods. Nothing else counts: acme has no limit,
+-- of members and of open invitations, and the open periods of members. Nothing else counts: acme has no limit,
 -- hence no seat_count, and no owner is added.
 --
 -- psql -v rows=10000 -f data.sql

@@ -59,3 +59,9 @@ FROM generate_series(1, :rows) AS n;
 
 REINDEX TABLE :relation;
 VACUUM (FREEZE, ANALYZE) :relation;
+
+\if :invitation
+INSERT INTO usermgmt.invitation_count (tenant_id, expires_on, count_id, n, folded)
+SELECT tenant_id, (expires_at AT TIME ZONE 'UTC')::date, gen_random_uuid(), count(*), true
+FROM usermgmt.invitation WHERE state = 'pending' GROUP BY 1, 2;
+\endif

@@ -52,6 +52,9 @@ FROM (VALUES
 	('DELETE FROM usermgmt.membership WHERE user_id = %2$L', 'error: members are counted wrong, error: rows refer to what is not there, error: seats are counted wrong, error: the history says something else than the membership'),
 	('UPDATE usermgmt.member_count SET n = n + 1 WHERE status = ''active'' AND n > 0', 'error: members are counted wrong'),
 	('UPDATE usermgmt.member_count SET n = n + 1 WHERE workspace_id = (SELECT workspace_id FROM usermgmt.workspace WHERE slug = ''place'') AND n > 0', 'error: members are counted wrong'),
+	('UPDATE usermgmt.invitation_count SET n = n + 1 WHERE n > 0', 'error: open invitations are counted wrong'),
+	('UPDATE usermgmt.invitation_count SET expires_on = expires_on + 1 WHERE n > 0 AND expires_on > current_date', 'error: open invitations are counted wrong'),
+	('DELETE FROM usermgmt.invitation_count', 'error: open invitations are counted wrong'),
 	('UPDATE usermgmt.membership_history SET role = ''owner'' WHERE user_id = %2$L AND upper_inf(valid) AND workspace_id = ''00000000-0000-0000-0000-000000000000''', 'error: the history says something else than the membership'),
 	('INSERT INTO usermgmt.membership_history SELECT (jsonb_populate_record(h, jsonb_build_object(''valid'', tstzrange(lower(valid) - interval ''1 day'', lower(valid) + interval ''1 hour'')))).* FROM usermgmt.membership_history AS h WHERE user_id = %2$L', 'error: periods of the history overlap')
 ) AS t (statement, expected);

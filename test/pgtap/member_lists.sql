@@ -192,6 +192,24 @@ UPDATE usermgmt.tenant SET settings = '{"inactive_after": "3459600"}' WHERE tena
 SELECT is(concat_ws(' ', active, inactive), '8 1', 'S3.8 the threshold of the tenant counts') FROM usermgmt.member_statistics;
 UPDATE usermgmt.tenant SET settings = '{}' WHERE tenant_id = :'stat_id';
 
+-- Open invitations are kept by the day on which they expire, and of this day looked at.
+CREATE FUNCTION pg_temp.expiring(after interval) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE usermgmt.invitation SET expires_at = statement_timestamp() + after WHERE email = 'i1@stat.test';
+	RETURN (SELECT concat_ws(' ', pending_invitations, seats_taken) FROM usermgmt.member_statistics);
+END $$;
+CREATE FUNCTION pg_temp.expiring_all() RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(pg_temp.expiring(after), ', ' ORDER BY n) FROM unnest('{-3000 days, -3 days, -1 second, 0, 1 microsecond, 1 day, 3000 days, infinity}'::text[]) WITH ORDINALITY AS x (e, n),
+		LATERAL (SELECT CASE WHEN e = 'infinity' THEN INTERVAL '200000 years' ELSE e::interval END AS after) AS a
+$$;
+SELECT is(pg_temp.expiring_all(), '4 14, 4 14, 4 14, 4 14, 4 15, 4 15, 4 15, 4 15', 'S3.39 an invitation takes a seat until the microsecond at which it expires');
+SELECT pg_temp.expiring('-3000 days') AS x, usermgmt.run_maintenance() AS y \gset
+SELECT is(string_agg(n || CASE WHEN expires_on = '-infinity' THEN ' long ago' ELSE '' END, ', ' ORDER BY expires_on), '1 long ago, 1, 2', 'S3.10 maintenance folds the counts, and those of days long past into one')
+	FROM usermgmt.invitation_count WHERE tenant_id = :'stat_id';
+SELECT is(pg_temp.expiring_all(), '4 14, 4 14, 4 14, 4 14, 4 15, 4 15, 4 15, 4 15', 'S3.39 and they stay what they were');
+SELECT throws_ok(format($$UPDATE usermgmt.invitation SET tenant_id = %L WHERE email = 'i1@stat.test'$$, :'other_id'), 'UM036', NULL, 'S4.8 an invitation stays in its tenant');
+SELECT pg_temp.expiring('1 day') AS x \gset
+
 -- The boundary of thirty days, to the microsecond (S3.8); one statement sees one time.
 CREATE FUNCTION pg_temp.after(since interval) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN

@@ -25,14 +25,30 @@ CREATE VIEW truth AS
 			JOIN usermgmt.workspace AS w USING (tenant_id, workspace_id)
 			WHERE p.tenant_id = m.tenant_id AND p.user_id = m.user_id AND w.archived_at IS NULL), '{}') AS workspaces
 	FROM usermgmt.membership AS m JOIN usermgmt.tenant AS t USING (tenant_id) JOIN usermgmt.account AS a USING (user_id);
--- Counts of members that are not what counting gives.
+-- Counts of members and of open invitations that are not what counting gives.
 CREATE VIEW miscounted AS
 	SELECT kept.n AS kept, counted.n AS counted FROM (SELECT tenant_id, workspace_id, role, status, logged_in_on, sum(n) AS n FROM usermgmt.member_count GROUP BY 1, 2, 3, 4, 5 HAVING sum(n) <> 0) AS kept
 	FULL JOIN (SELECT m.tenant_id, p.workspace_id, m.role, m.status, coalesce((m.last_login_at AT TIME ZONE 'UTC')::date, '-infinity') AS logged_in_on, count(*) AS n
 		FROM usermgmt.membership AS m, LATERAL (SELECT '00000000-0000-0000-0000-000000000000'::uuid UNION ALL
 			SELECT w.workspace_id FROM usermgmt.workspace_member AS w WHERE w.tenant_id = m.tenant_id AND w.user_id = m.user_id) AS p (workspace_id)
 		GROUP BY 1, 2, 3, 4, 5) AS counted USING (tenant_id, workspace_id, role, status, logged_in_on)
+	WHERE kept.n IS DISTINCT FROM counted.n
+	UNION ALL
+	SELECT kept.n, counted.n FROM (SELECT tenant_id, greatest(expires_on, current_date - 5) AS expires_on, sum(n) AS n FROM usermgmt.invitation_count GROUP BY 1, 2 HAVING sum(n) <> 0) AS kept
+	FULL JOIN (SELECT tenant_id, greatest((expires_at AT TIME ZONE 'UTC')::date, current_date - 5) AS expires_on, count(*) AS n FROM usermgmt.invitation WHERE state = 'pending' GROUP BY 1, 2) AS counted
+		USING (tenant_id, expires_on)
 	WHERE kept.n IS DISTINCT FROM counted.n;
+CREATE PROCEDURE invite(tenant uuid) LANGUAGE sql AS $$
+	INSERT INTO usermgmt.invitation (invitation_id, tenant_id, email, canonical_email, role, state, created_at, queued_at, expires_at)
+		SELECT gen_random_uuid(), tenant, address, address, 'member', 'pending', now(), now(), now() + (random() * 40 - 20) * interval '1 day'
+		FROM (SELECT 'g' || floor(random() * 1000000) || '@p.test' AS address FROM generate_series(1, 3)) AS a ON CONFLICT DO NOTHING
+$$;
+CREATE PROCEDURE change_invitation(tenant uuid) LANGUAGE sql AS $$
+	WITH chosen AS (SELECT i.invitation_id AS id FROM usermgmt.invitation AS i WHERE i.tenant_id = tenant AND state = 'pending' ORDER BY random() LIMIT 1)
+	UPDATE usermgmt.invitation SET state = s.state, revoked_at = CASE s.state WHEN 'revoked' THEN now() END,
+			expires_at = expires_at + (random() * 40 - 20) * interval '1 day'
+		FROM chosen, (SELECT (ARRAY['pending', 'revoked'])[1 + floor(random() * 2)::integer] AS state) AS s WHERE invitation_id = chosen.id AND invitation.state = 'pending'
+$$;
 -- Who lost access, when and from which role, by what stood before each period.
 CREATE VIEW left_wrong AS
 	SELECT tenant_id, user_id, how, left_at FROM (SELECT tenant_id, user_id, how, role, left_at, back_at, true AS here FROM usermgmt.report_leavers) AS said
@@ -73,7 +89,7 @@ DECLARE
 	place uuid := any_of('workspace');
 	act text := one_of('invite', 'invite', 'role', 'role', 'deactivate', 'reactivate', 'remove', 'transfer', 'workspace', 'archive', 'restore',
 		'place', 'place', 'leave', 'rename', 'suspend', 'resume', 'sql role', 'sql status', 'sql delete', 'sql insert', 'sql merge', 'sql place',
-		'sql move', 'sql all', 'sql workspace', 'sql login', 'sql login', 'maintenance', 'truncate');
+		'sql move', 'sql all', 'sql workspace', 'sql login', 'sql login', 'maintenance', 'truncate', 'sql invite', 'sql invitation', 'sql invitation');
 	id uuid;
 BEGIN
 	CASE act
@@ -109,6 +125,8 @@ BEGIN
 	WHEN 'sql workspace' THEN DELETE FROM usermgmt.workspace WHERE workspace_id = place;
 	WHEN 'sql login' THEN
 		UPDATE usermgmt.membership SET last_login_at = CASE WHEN random() < 0.9 THEN now() - random() * interval '60 days' END WHERE user_id = member;
+	WHEN 'sql invite' THEN CALL invite(usermgmt.current_tenant_id());
+	WHEN 'sql invitation' THEN CALL change_invitation(usermgmt.current_tenant_id());
 	WHEN 'maintenance' THEN PERFORM usermgmt.run_maintenance();
 	WHEN 'truncate' THEN
 		IF random() < 0.2 THEN
@@ -159,7 +177,7 @@ $node->safe_psql('app', "CALL play($operations, 0.$seed)");
 my $snapshots = $node->safe_psql('app', 'SELECT count(*) FROM snapshot');
 is($snapshots, $operations, 'the state was taken after each transaction');
 cmp_ok($node->safe_psql('app', "SELECT count(DISTINCT operation) FROM tried WHERE outcome = 'ok'"),
-	'>=', 24, 'nearly every kind of operation has succeeded');
+	'>=', 26, 'nearly every kind of operation has succeeded');
 cmp_ok($node->safe_psql('app', "SELECT count(DISTINCT state) FROM snapshot"),
 	'>', $operations / 4, 'and the states differ');
 is($node->safe_psql('app', 'SELECT count(*) FROM snapshot WHERE state_of(true, at) <> state'),
@@ -179,7 +197,7 @@ sub unbroken
 	is($node->safe_psql('app', <<'SQL'), '0', "$what: all changes of a transaction have one instant");
 SELECT count(*) FROM (SELECT FROM usermgmt.membership_history GROUP BY transaction_id HAVING count(DISTINCT lower(valid)) > 1) AS t
 SQL
-	is($node->safe_psql('app', 'SELECT count(*) FROM miscounted'), '0', "$what: S3.10 the kept counts of members are what counting gives");
+	is($node->safe_psql('app', 'SELECT count(*) FROM miscounted'), '0', "$what: S3.10 the kept counts of members and invitations are what counting gives");
 	is($node->safe_psql('app', "SELECT state_of(true, 'infinity') = state_of(false, NULL)"),
 		't', "$what: the open periods are the present state");
 	is($node->safe_psql('app', 'SELECT count(*) FROM left_wrong'), '0', "$what: S3.27 the leavers are those who lost access");
@@ -208,11 +226,13 @@ BEGIN
 			IF random() < 0.3 THEN
 				PERFORM pg_sleep(0.002);
 			END IF;
-			CASE floor(random() * 6)
+			CASE floor(random() * 8)
 			WHEN 0 THEN DELETE FROM usermgmt.membership WHERE tenant_id = chosen.tenant_id AND user_id = chosen.user_id;
 			WHEN 1 THEN INSERT INTO usermgmt.membership (tenant_id, user_id, role) VALUES (chosen.tenant_id, chosen.user_id, 'member');
 			WHEN 2 THEN UPDATE usermgmt.membership SET last_login_at = now() - random() * interval '60 days' WHERE user_id = chosen.user_id;
 			WHEN 3 THEN PERFORM usermgmt.run_maintenance();
+			WHEN 4 THEN CALL invite(chosen.tenant_id);
+			WHEN 5 THEN CALL change_invitation(chosen.tenant_id);
 			ELSE UPDATE usermgmt.membership SET role = (ARRAY['admin', 'member'])[1 + floor(random() * 2)::integer]
 				WHERE tenant_id = chosen.tenant_id AND user_id = chosen.user_id;
 			END CASE;

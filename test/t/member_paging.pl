@@ -58,6 +58,9 @@ INSERT INTO usermgmt.invitation (invitation_id, tenant_id, email, canonical_emai
 	FROM generate_series(1, $t{invitations}) AS i
 	CROSS JOIN LATERAL (SELECT CASE WHEN i % $t{pending_each} = 1 THEN 'pending' WHEN i % 3 = 0 THEN 'revoked' ELSE 'accepted' END) AS s (state)
 	CROSS JOIN LATERAL (SELECT now() - ($t{invitations} - i) / 3 * INTERVAL '1 minute') AS a (at);
+INSERT INTO usermgmt.invitation_count (tenant_id, expires_on, count_id, n)
+	SELECT tenant_id, (expires_at AT TIME ZONE 'UTC')::date, gen_random_uuid(), count(*)
+	FROM usermgmt.invitation WHERE tenant_id = :'t' AND state = 'pending' GROUP BY 1, 2;
 INSERT INTO usermgmt.invitation_workspace (invitation_id, tenant_id, workspace_id, role, is_open)
 	SELECT invitation_id, tenant_id, @{[$id->('c', '1')]}, 'viewer', true FROM usermgmt.invitation WHERE tenant_id = :'t' AND state = 'pending';
 INSERT INTO usermgmt.outbox (message_id, tenant_id, kind, subject_id, recipient, state, due_at, attempts, created_at, finished_at)
@@ -299,7 +302,7 @@ foreach my $slug ('big', 'small')
 	note($plan->{text});
 	diag(sprintf 'P10: member_statistics of the %s tenant: %s ms, %d buffers; read %s', $slug, $plan->{ms}, $plan->{buffers},
 		join ', ', map { rows_read($plan, $_) . " rows of $_" } sort keys %rows);
-	is(rows_read($plan, 'invitation'), $own{invitation}, "P9: the statistics of the $slug tenant read its open invitations, none that is over");
+	cmp_ok(rows_read($plan, 'invitation'), '<', $own{invitation} / 2, "P9: of the open invitations the statistics of the $slug tenant read those that expire today");
 	cmp_ok(rows_read($plan, 'session'), '<=', $own{session}, "P9: and no other tenant's sessions");
 
 	# A tenant that has nearly all of the table is counted by reading all of it.

@@ -302,7 +302,7 @@ CREATE FUNCTION probe.relation_cells(who text) RETURNS TABLE (name name, cell te
 	FROM probe.public_relation AS v, LATERAL probe.attempt(who, format(CASE WHEN v.has_tenant
 			THEN 'SELECT concat_ws('' / '', %2$s(count(*) FILTER (WHERE tenant_id = probe.id(''acme''))), %2$s(count(*) FILTER (WHERE tenant_id = probe.id(''beta'')))) FROM usermgmt.%1$I'
 			ELSE 'SELECT %2$s(count(*)) FROM usermgmt.%1$I' END,
-		v.name, CASE WHEN v.name ~ '^(audit_|outbox|mail_queue|session|password_reset|login_throttle|email_template|access_privilege|role_permission|permission|role_matrix|inventory|member_count|report_|membership_history)' THEN 'probe.some' ELSE '' END)) AS a
+		v.name, CASE WHEN v.name ~ '^(audit_|outbox|mail_queue|session|password_reset|login_throttle|email_template|access_privilege|role_permission|permission|role_matrix|inventory|member_count|invitation_count|report_|membership_history)' THEN 'probe.some' ELSE '' END)) AS a
 	ORDER BY v.name
 $$;
 CREATE FUNCTION probe.some(n bigint) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT CASE n WHEN 0 THEN '0' ELSE 'some' END $$;
