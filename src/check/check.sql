@@ -136,14 +136,18 @@ CREATE VIEW usermgmt.broken_invariant (problem, object, detail) AS
 	FROM usermgmt.invitation AS i
 	WHERE i.state = 'accepted' AND NOT EXISTS (SELECT FROM usermgmt.account AS a WHERE a.user_id = i.accepted_by)
 	UNION ALL
-	SELECT 'members are counted wrong', 'tenant ' || t.slug, format('counted %s of one role, status and day of last log-in, there are %s', d.counted, d.members)
+	SELECT 'members are counted wrong', 'tenant ' || t.slug, format('counted %s of one role and status, or of one day of last log-in, there are %s', d.counted, d.members)
 	FROM (
 		SELECT tenant_id, sum(n) FILTER (WHERE counted) AS counted, sum(n) FILTER (WHERE NOT counted) AS members
 		FROM (
 			SELECT c.tenant_id, c.workspace_id, c.role, c.status, c.logged_in_on, c.n, true AS counted FROM usermgmt.member_count AS c
 			UNION ALL
-			SELECT m.tenant_id, p.workspace_id, m.role, m.status, coalesce((m.last_login_at AT TIME ZONE 'UTC')::date, '-infinity'), 1, false
+			SELECT m.tenant_id, p.workspace_id, k.role, m.status, k.day, 1, false
 			FROM usermgmt.membership AS m
+			CROSS JOIN LATERAL (
+				SELECT m.role, 'infinity'::date
+				UNION ALL SELECT 'any', coalesce((m.last_login_at AT TIME ZONE 'UTC')::date, '-infinity') WHERE m.status = 'active'
+			) AS k (role, day)
 			CROSS JOIN LATERAL (
 				SELECT '00000000-0000-0000-0000-000000000000'::uuid
 				UNION ALL SELECT w.workspace_id FROM usermgmt.workspace_member AS w WHERE w.tenant_id = m.tenant_id AND w.user_id = m.user_id

@@ -389,9 +389,9 @@ COMMENT ON COLUMN usermgmt.people.workspaces IS 'Workspace roles by workspace sl
 -- members are looked at, and the invitations that expire today.
 CREATE VIEW usermgmt.member_statistics WITH (security_barrier) AS
 	SELECT m.total, m.owners, m.admins, m.members, m.owners_and_admins,
-		m.logged_in + b.logged_in AS active,
-		m.ever_logged_in - m.logged_in - b.logged_in AS inactive,
-		m.never_logged_in, m.deactivated, i.pending_invitations,
+		d.logged_in + b.logged_in AS active,
+		m.total - m.deactivated - d.never_logged_in - d.logged_in - b.logged_in AS inactive,
+		d.never_logged_in, m.deactivated, i.pending_invitations,
 		(
 			SELECT count(*)::integer FROM (
 				SELECT s.user_id FROM usermgmt.session AS s
@@ -422,13 +422,20 @@ CREATE VIEW usermgmt.member_statistics WITH (security_barrier) AS
 			coalesce(sum(c.n) FILTER (WHERE c.role = 'admin'), 0)::integer AS admins,
 			coalesce(sum(c.n) FILTER (WHERE c.role = 'member'), 0)::integer AS members,
 			coalesce(sum(c.n) FILTER (WHERE c.role <> 'member'), 0)::integer AS owners_and_admins,
-			coalesce(sum(c.n) FILTER (WHERE c.status = 'active' AND c.logged_in_on > since.day), 0)::integer AS logged_in,
-			coalesce(sum(c.n) FILTER (WHERE c.status = 'active' AND c.logged_in_on > '-infinity'), 0)::integer AS ever_logged_in,
-			coalesce(sum(c.n) FILTER (WHERE c.status = 'active' AND c.logged_in_on = '-infinity'), 0)::integer AS never_logged_in,
 			coalesce(sum(c.n) FILTER (WHERE c.status = 'deactivated'), 0)::integer AS deactivated
 		FROM usermgmt.member_count AS c
 		WHERE c.tenant_id = t.tenant_id AND c.workspace_id = '00000000-0000-0000-0000-000000000000'
+			AND c.role = ANY ('{owner,admin,member}')
 	) AS m
+	CROSS JOIN LATERAL (
+		SELECT
+			coalesce(sum(c.n) FILTER (WHERE c.logged_in_on > since.day), 0)::integer AS logged_in,
+			coalesce(sum(c.n) FILTER (WHERE c.logged_in_on = '-infinity'), 0)::integer AS never_logged_in
+		FROM usermgmt.member_count AS c
+		WHERE c.tenant_id = t.tenant_id AND c.workspace_id = '00000000-0000-0000-0000-000000000000'
+			AND c.role = 'any' AND c.status = 'active'
+			AND (c.logged_in_on > since.day OR c.logged_in_on = '-infinity')
+	) AS d
 	CROSS JOIN LATERAL (
 		SELECT count(*)::integer AS logged_in
 		FROM usermgmt.membership AS m

@@ -3,13 +3,17 @@
  *	  How many members of which role, status and day of last log-in a tenant
  *	  and each of its workspaces has, kept and not counted.
  *
+ * Who counts does so twice: by role and status (the day is "infinity"), and,
+ * with access, by the day of the last log-in (the role is "any"). So a log-in
+ * changes only days, and whoever asks for the active ones reads only the days
+ * since the threshold, however long the history is.
+ *
  * A change adds rows with the difference and touches none, so nobody waits for
  * anybody and no snapshot is too old; the sum is exact at every instant.
- * run_maintenance() folds them. The day of the last log-in (UTC) is part of
- * it, so that activity, which changes by the passing of time alone, is a sum
- * of days and a look at the members of one: member_statistics does that, and
- * the health of a workspace. A log-in adds rows once a day and member, and for
- * each workspace of the member.
+ * run_maintenance() folds them. Activity changes by the passing of time alone:
+ * it is a sum of days (UTC) and a look at the members of one. Both
+ * member_statistics and the health of a workspace do that. A log-in adds rows
+ * once a day and member, and for each workspace of the member.
  *
  * A place in a workspace counts by what the membership is. Whoever gives or
  * takes a place locks the membership FOR SHARE before looking at it, and
@@ -75,68 +79,132 @@ SPI_QUERY(lock_member,
 		  " FOR SHARE",
 		  UUIDOID, UUIDOID);
 
-/* One more or less. */
+/* One more or less, of a role and status or of a day. */
 typedef struct Difference
 {
 	Note note;
 	pg_uuid_t tenant_id;
 	pg_uuid_t workspace_id; /* nil: the tenant */
-	bool active;
-	MemberRole role;
-	DateADT logged_in_on; /* DATEVAL_NOBEGIN: never */
+	const char *role;
+	const char *status;
+	DateADT logged_in_on; /* DATEVAL_NOBEGIN: never; NOEND: whenever */
 	int32 n;
 } Difference;
 
+/* What a membership counts as. */
+typedef struct Class
+{
+	pg_uuid_t tenant_id;
+	const char *role;
+	bool active;
+	DateADT logged_in_on;
+} Class;
+
+static const pg_uuid_t nil; /* in place of a workspace: the tenant */
 static Notes differences = {.size = sizeof(Difference)};
 
-static Difference
-class_of(SpiRow row, int32 n)
+static Class
+class_of(SpiRow row)
 {
-	Difference difference = {.n = n};
+	Class class = {.role = role_name(role_require(row_text(row, "role")))};
 
-	difference.tenant_id = row_uuid(row, "tenant_id");
-	difference.role = role_require(row_text(row, "role"));
-	difference.active = strcmp(row_text(row, "status"), "active") == 0;
+	class.tenant_id = row_uuid(row, "tenant_id");
+	class.active = strcmp(row_text(row, "status"), "active") == 0;
 	if (row_is_null(row, "last_login_at"))
-		DATE_NOBEGIN(difference.logged_in_on);
+		DATE_NOBEGIN(class.logged_in_on);
 	else
-		difference.logged_in_on = utc_day(row_time(row, "last_login_at"));
-	return difference;
+		class.logged_in_on = utc_day(row_time(row, "last_login_at"));
+	return class;
 }
 
 static void
-note(const Difference *difference)
+note(const Class *class, const pg_uuid_t *workspace_id, const char *role,
+	 DateADT day, int32 n)
 {
-	Difference *noted = notes_add(&differences);
-	Note mine = noted->note;
+	Difference *difference = notes_add(&differences);
 
-	*noted = *difference;
-	noted->note = mine;
+	difference->tenant_id = class->tenant_id;
+	difference->workspace_id = *workspace_id;
+	difference->role = role;
+	difference->status = class->active ? "active" : "deactivated";
+	difference->logged_in_on = day;
+	difference->n = n;
+}
+
+static void
+note_role(const Class *class, const pg_uuid_t *workspace_id, int32 n)
+{
+	DateADT whenever;
+
+	DATE_NOEND(whenever);
+	note(class, workspace_id, class->role, whenever, n);
+}
+
+static void
+note_day(const Class *class, const pg_uuid_t *workspace_id, int32 n)
+{
+	if (class->active)
+		note(class, workspace_id, "any", class->logged_in_on, n);
+}
+
+static void
+note_both(const Class *class, const pg_uuid_t *workspace_id, int32 n)
+{
+	note_role(class, workspace_id, n);
+	note_day(class, workspace_id, n);
+}
+
+/*
+ * Note what became of a membership; after is NULL when it is gone.
+ */
+static void
+note_change(const Class *before, const Class *after,
+			const pg_uuid_t *workspace_id)
+{
+	bool moved = after == NULL || before->active != after->active;
+
+	if (moved || strcmp(before->role, after->role) != 0)
+	{
+		note_role(before, workspace_id, -1);
+		if (after != NULL)
+			note_role(after, workspace_id, 1);
+	}
+	if (moved || before->logged_in_on != after->logged_in_on)
+	{
+		note_day(before, workspace_id, -1);
+		if (after != NULL)
+			note_day(after, workspace_id, 1);
+	}
 }
 
 /*
  * Note it for the tenant, and for each workspace where the person works now.
  */
 static void
-note_with_places(const Difference *difference, uint64 places)
+note_everywhere(const Class *before, const Class *after, SpiRow member)
 {
-	Difference placed = *difference;
+	pg_uuid_t user_id = row_uuid(member, "user_id");
+	uint64 places;
 
-	note(difference);
+	note_change(before, after, &nil);
+	SPI_connect();
+	places =
+		spi_latest(find_places, ARG_UUID(before->tenant_id), ARG_UUID(user_id));
 	for (uint64 i = 0; i < places; i++)
 	{
-		placed.workspace_id = row_uuid(spi_row(i), "workspace_id");
-		note(&placed);
+		pg_uuid_t workspace_id = row_uuid(spi_row(i), "workspace_id");
+
+		note_change(before, after, &workspace_id);
 	}
+	SPI_finish();
 }
 
-static uint64
-places_of(SpiRow member)
+static bool
+is_same(const Class *before, const Class *after)
 {
-	pg_uuid_t tenant_id = row_uuid(member, "tenant_id");
-	pg_uuid_t user_id = row_uuid(member, "user_id");
-
-	return spi_latest(find_places, ARG_UUID(tenant_id), ARG_UUID(user_id));
+	return before->active == after->active &&
+		   strcmp(before->role, after->role) == 0 &&
+		   (before->logged_in_on == after->logged_in_on || !after->active);
 }
 
 /*
@@ -148,9 +216,9 @@ member_count_join(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger =
 		trigger_require(fcinfo, TRIGGER_EVENT_AFTER | TRIGGER_EVENT_ROW);
-	Difference joined = class_of(trigger_row(trigger), 1);
+	Class joined = class_of(trigger_row(trigger));
 
-	note(&joined);
+	note_both(&joined, &nil, 1);
 	return PointerGetDatum(NULL);
 }
 
@@ -163,18 +231,11 @@ member_count_move(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger =
 		trigger_require(fcinfo, TRIGGER_EVENT_AFTER | TRIGGER_EVENT_ROW);
-	Difference before = class_of(trigger_row(trigger), -1);
-	Difference after = class_of(trigger_new_row(trigger), 1);
-	uint64 places;
+	Class before = class_of(trigger_row(trigger));
+	Class after = class_of(trigger_new_row(trigger));
 
-	if (before.role == after.role && before.active == after.active &&
-		before.logged_in_on == after.logged_in_on)
-		return PointerGetDatum(NULL);
-	SPI_connect();
-	places = places_of(trigger_row(trigger));
-	note_with_places(&before, places);
-	note_with_places(&after, places);
-	SPI_finish();
+	if (!is_same(&before, &after))
+		note_everywhere(&before, &after, trigger_row(trigger));
 	return PointerGetDatum(NULL);
 }
 
@@ -187,11 +248,9 @@ member_count_leave(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger =
 		trigger_require(fcinfo, TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW);
-	Difference left = class_of(trigger_row(trigger), -1);
+	Class left = class_of(trigger_row(trigger));
 
-	SPI_connect();
-	note_with_places(&left, places_of(trigger_row(trigger)));
-	SPI_finish();
+	note_everywhere(&left, NULL, trigger_row(trigger));
 	return PointerGetDatum(trigger->tg_trigtuple);
 }
 
@@ -203,13 +262,13 @@ note_place(SpiRow place, int32 n)
 {
 	pg_uuid_t tenant_id = row_uuid(place, "tenant_id");
 	pg_uuid_t user_id = row_uuid(place, "user_id");
-	Difference difference;
+	pg_uuid_t workspace_id = row_uuid(place, "workspace_id");
+	Class class;
 
 	if (spi_run(lock_member, ARG_UUID(tenant_id), ARG_UUID(user_id)) == 0)
 		return;
-	difference = class_of(spi_row(0), n);
-	difference.workspace_id = row_uuid(place, "workspace_id");
-	note(&difference);
+	class = class_of(spi_row(0));
+	note_both(&class, &workspace_id, n);
 }
 
 /*
@@ -244,12 +303,6 @@ array_of(Oid array, const Datum *values, int count, Oid type)
 										  type, length, by_value, align)));
 }
 
-static const char *
-status_of(const Difference *difference)
-{
-	return difference->active ? "active" : "deactivated";
-}
-
 /*
  * Write one, as a log-in does with two: cheaper than to add up.
  */
@@ -259,9 +312,8 @@ write_difference(const Difference *difference)
 	pg_uuid_t id = uuid_make(GetCurrentTimestamp());
 
 	row_insert(add_count, ARG_UUID(difference->tenant_id),
-			   ARG_UUID(difference->workspace_id),
-			   ARG_TEXT(role_name(difference->role)),
-			   ARG_TEXT(status_of(difference)),
+			   ARG_UUID(difference->workspace_id), ARG_TEXT(difference->role),
+			   ARG_TEXT(difference->status),
 			   ARG(DATEOID, DateADTGetDatum(difference->logged_in_on)),
 			   ARG_UUID(id), ARG_INT(difference->n), ARG_BOOL(false));
 }
@@ -287,8 +339,8 @@ write_differences(int first)
 
 		tenants[i] = UUIDPGetDatum(&difference->tenant_id);
 		workspaces[i] = UUIDPGetDatum(&difference->workspace_id);
-		roles[i] = CStringGetTextDatum(role_name(difference->role));
-		statuses[i] = CStringGetTextDatum(status_of(difference));
+		roles[i] = CStringGetTextDatum(difference->role);
+		statuses[i] = CStringGetTextDatum(difference->status);
 		days[i] = DateADTGetDatum(difference->logged_in_on);
 		numbers[i] = Int32GetDatum(difference->n);
 	}
@@ -331,8 +383,6 @@ PG_FUNCTION_INFO_V1(member_count_clear);
 Datum
 member_count_clear(PG_FUNCTION_ARGS)
 {
-	pg_uuid_t nil = {{0}};
-
 	trigger_require(fcinfo, TRIGGER_EVENT_AFTER);
 	SPI_connect();
 	spi_run(clear_places, ARG_UUID(nil));

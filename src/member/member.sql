@@ -58,12 +58,12 @@ CREATE TABLE usermgmt.member_count (
 	folded boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (tenant_id, workspace_id, role, status, logged_in_on, count_id)
 );
-COMMENT ON TABLE usermgmt.member_count IS 'How many members (the sum of n) a tenant has, and each of its workspaces (workspace_id; of the tenant: nil), by role in the tenant, status and day of the last log-in (UTC; -infinity: never), kept by trigger.';
+COMMENT ON TABLE usermgmt.member_count IS 'How many members (the sum of n) a tenant has, and each of its workspaces (workspace_id; of the tenant: nil), kept by trigger: by role in the tenant and status (logged_in_on is infinity); and those with access by the day of the last log-in (role is any; UTC; -infinity: never).';
 COMMENT ON COLUMN usermgmt.member_count.tenant_id IS 'The tenant whose members are counted.';
 COMMENT ON COLUMN usermgmt.member_count.workspace_id IS 'The workspace whose people are counted; all zero for the tenant as a whole.';
-COMMENT ON COLUMN usermgmt.member_count.role IS 'Their role in the tenant.';
+COMMENT ON COLUMN usermgmt.member_count.role IS 'Their role in the tenant; any in the counts by day.';
 COMMENT ON COLUMN usermgmt.member_count.status IS 'Their status in the tenant.';
-COMMENT ON COLUMN usermgmt.member_count.logged_in_on IS 'Day of their last login; -infinity for never.';
+COMMENT ON COLUMN usermgmt.member_count.logged_in_on IS 'Day of their last login (UTC), -infinity for never; infinity in the counts by role and status.';
 COMMENT ON COLUMN usermgmt.member_count.count_id IS 'Id of the row.';
 COMMENT ON COLUMN usermgmt.member_count.n IS 'How many more, or less if negative.';
 COMMENT ON COLUMN usermgmt.member_count.folded IS 'Whether maintenance has summed it up.';

@@ -180,7 +180,8 @@ CREATE VIEW usermgmt.report_role_review WITH (security_barrier) AS
 			coalesce(sum(n.n) FILTER (WHERE n.role = 'admin'), 0)::integer AS admins,
 			coalesce(sum(n.n) FILTER (WHERE n.role = 'member'), 0)::integer AS members,
 			coalesce(sum(n.n) FILTER (WHERE n.status = 'deactivated'), 0)::integer AS deactivated
-		FROM usermgmt.member_count AS n WHERE n.tenant_id = t.tenant_id AND n.workspace_id = '00000000-0000-0000-0000-000000000000' OFFSET 0
+		FROM usermgmt.member_count AS n WHERE n.tenant_id = t.tenant_id AND n.workspace_id = '00000000-0000-0000-0000-000000000000'
+			AND n.role = ANY ('{owner,admin,member}') OFFSET 0
 	) AS c
 	LEFT JOIN usermgmt.membership_history AS h ON h.tenant_id = m.tenant_id AND h.user_id = m.user_id
 		AND h.workspace_id = '00000000-0000-0000-0000-000000000000' AND upper_inf(h.valid);
@@ -209,7 +210,8 @@ CREATE VIEW usermgmt.report_license_use WITH (security_barrier) AS
 	FROM usermgmt.report_tenant_detail AS t
 	CROSS JOIN LATERAL (
 		SELECT coalesce(sum(n.n), 0)::integer AS members_with_access
-		FROM usermgmt.member_count AS n WHERE n.tenant_id = t.tenant_id AND n.workspace_id = '00000000-0000-0000-0000-000000000000' AND n.status = 'active'
+		FROM usermgmt.member_count AS n WHERE n.tenant_id = t.tenant_id AND n.workspace_id = '00000000-0000-0000-0000-000000000000'
+			AND n.role = ANY ('{owner,admin,member}') AND n.status = 'active'
 	) AS c
 	CROSS JOIN LATERAL (
 		SELECT count(*)::integer AS licensed FROM (

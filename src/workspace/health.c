@@ -36,17 +36,19 @@
  * day after that on which the threshold falls, and how many of the tenant had
  * theirs on that very day. */
 SPI_QUERY(count_people,
-		  "SELECT coalesce(sum(n), 0)::integer AS members,"
-		  " coalesce(sum(n) FILTER (WHERE logged_in_on"
-		  " > ($3 AT TIME ZONE 'UTC')::date), 0)::integer AS active_members,"
-		  " (SELECT coalesce(sum(d.n), 0)::integer"
-		  " FROM usermgmt.member_count AS d WHERE d.tenant_id = $1"
-		  " AND d.workspace_id = '00000000-0000-0000-0000-000000000000'"
-		  " AND d.role = ANY ('{owner,admin,member}')"
-		  " AND d.status = 'active' AND d.logged_in_on"
-		  " = ($3 AT TIME ZONE 'UTC')::date) AS of_that_day"
+		  "SELECT (SELECT coalesce(sum(n), 0)::integer"
 		  " FROM usermgmt.member_count WHERE tenant_id = $1"
-		  " AND workspace_id = $2 AND status = 'active'",
+		  " AND workspace_id = $2 AND role = ANY ('{owner,admin,member}')"
+		  " AND status = 'active') AS members,"
+		  " (SELECT coalesce(sum(n), 0)::integer"
+		  " FROM usermgmt.member_count WHERE tenant_id = $1"
+		  " AND workspace_id = $2 AND role = 'any' AND status = 'active'"
+		  " AND logged_in_on > ($3 AT TIME ZONE 'UTC')::date)"
+		  " AS active_members, (SELECT coalesce(sum(n), 0)::integer"
+		  " FROM usermgmt.member_count WHERE tenant_id = $1"
+		  " AND workspace_id = '00000000-0000-0000-0000-000000000000'"
+		  " AND role = 'any' AND status = 'active' AND logged_in_on"
+		  " = ($3 AT TIME ZONE 'UTC')::date) AS of_that_day",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 /* What these counts leave open: those of that day who work here, and the first
  * who works here among those of the tenant who were seen last. */

@@ -51,11 +51,13 @@ SELECT :'tenant', bench.id(6, 1 + n / 10 % 10), bench.id(1, n), 'member', bench.
 
 -- Folded, as maintenance leaves them.
 INSERT INTO usermgmt.member_count (tenant_id, role, status, logged_in_on, count_id, n, folded)
-SELECT tenant_id, role, status, coalesce((last_login_at AT TIME ZONE 'UTC')::date, '-infinity'), gen_random_uuid(), count(*), true
-FROM usermgmt.membership WHERE NOT is_primary_owner GROUP BY 1, 2, 3, 4;
+SELECT m.tenant_id, k.role, m.status, k.day, gen_random_uuid(), count(*), true
+FROM usermgmt.membership AS m, LATERAL (VALUES (m.role, 'infinity'::date), ('any', coalesce((m.last_login_at AT TIME ZONE 'UTC')::date, '-infinity'))) AS k (role, day)
+WHERE NOT m.is_primary_owner AND (k.role <> 'any' OR m.status = 'active') GROUP BY 1, 2, 3, 4;
 INSERT INTO usermgmt.member_count (tenant_id, workspace_id, role, status, logged_in_on, count_id, n, folded)
-SELECT m.tenant_id, w.workspace_id, m.role, m.status, coalesce((m.last_login_at AT TIME ZONE 'UTC')::date, '-infinity'),
-	gen_random_uuid(), count(*), true
-FROM usermgmt.membership AS m JOIN usermgmt.workspace_member AS w USING (tenant_id, user_id) GROUP BY 1, 2, 3, 4, 5;
+SELECT m.tenant_id, w.workspace_id, k.role, m.status, k.day, gen_random_uuid(), count(*), true
+FROM usermgmt.membership AS m JOIN usermgmt.workspace_member AS w USING (tenant_id, user_id),
+	LATERAL (VALUES (m.role, 'infinity'::date), ('any', coalesce((m.last_login_at AT TIME ZONE 'UTC')::date, '-infinity'))) AS k (role, day)
+WHERE k.role <> 'any' OR m.status = 'active' GROUP BY 1, 2, 3, 4, 5;
 
 SET session_replication_role = origin;

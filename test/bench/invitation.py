@@ -55,7 +55,8 @@ RAW_ACCEPT = """WITH i AS (
 	SELECT tenant_id, accepted_by, role, now(), now(), now() FROM i RETURNING *
 ), c AS (
 	INSERT INTO raw.member_count (tenant_id, role, status, logged_in_on, count_id, n)
-	SELECT tenant_id, role, 'active', current_date, gen_random_uuid(), 1 FROM i
+	SELECT i.tenant_id, k.role, 'active', k.day, gen_random_uuid(), 1
+	FROM i, LATERAL (VALUES (i.role, 'infinity'::date), ('any', current_date)) AS k (role, day)
 ), h AS (
 	INSERT INTO raw.membership_history (tenant_id, user_id, workspace_id, valid, role, status, changed_by, database_role,
 		transaction_id)

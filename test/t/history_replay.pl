@@ -28,8 +28,9 @@ CREATE VIEW truth AS
 -- Counts of members and of open invitations that are not what counting gives.
 CREATE VIEW miscounted AS
 	SELECT kept.n AS kept, counted.n AS counted FROM (SELECT tenant_id, workspace_id, role, status, logged_in_on, sum(n) AS n FROM usermgmt.member_count GROUP BY 1, 2, 3, 4, 5 HAVING sum(n) <> 0) AS kept
-	FULL JOIN (SELECT m.tenant_id, p.workspace_id, m.role, m.status, coalesce((m.last_login_at AT TIME ZONE 'UTC')::date, '-infinity') AS logged_in_on, count(*) AS n
-		FROM usermgmt.membership AS m, LATERAL (SELECT '00000000-0000-0000-0000-000000000000'::uuid UNION ALL
+	FULL JOIN (SELECT m.tenant_id, p.workspace_id, k.role, m.status, k.day AS logged_in_on, count(*) AS n
+		FROM usermgmt.membership AS m, LATERAL (SELECT m.role, 'infinity'::date UNION ALL
+			SELECT 'any', coalesce((m.last_login_at AT TIME ZONE 'UTC')::date, '-infinity') WHERE m.status = 'active') AS k (role, day), LATERAL (SELECT '00000000-0000-0000-0000-000000000000'::uuid UNION ALL
 			SELECT w.workspace_id FROM usermgmt.workspace_member AS w WHERE w.tenant_id = m.tenant_id AND w.user_id = m.user_id) AS p (workspace_id)
 		GROUP BY 1, 2, 3, 4, 5) AS counted USING (tenant_id, workspace_id, role, status, logged_in_on)
 	WHERE kept.n IS DISTINCT FROM counted.n

@@ -31,8 +31,9 @@ INSERT INTO usermgmt.membership (tenant_id, user_id, role, status, is_primary_ow
 		CASE WHEN i % 10 <> 3 THEN now() - (i * 7919 % 86400) * interval '1 second' - (i % 50) * interval '1 day' END, now()
 	FROM size, generate_series(1, CASE WHEN big THEN 100000 / $scale ELSE 500 / $scale END) AS i;
 INSERT INTO usermgmt.member_count (tenant_id, role, status, logged_in_on, count_id, n, folded)
-	SELECT tenant_id, role, status, coalesce((last_login_at AT TIME ZONE 'UTC')::date, '-infinity'), gen_random_uuid(), count(*), true
-	FROM usermgmt.membership WHERE tenant_id IN (SELECT t FROM size) GROUP BY 1, 2, 3, 4;
+	SELECT m.tenant_id, k.role, m.status, k.day, gen_random_uuid(), count(*), true
+	FROM usermgmt.membership AS m, LATERAL (VALUES (m.role, 'infinity'::date), ('any', coalesce((m.last_login_at AT TIME ZONE 'UTC')::date, '-infinity'))) AS k (role, day)
+	WHERE m.tenant_id IN (SELECT t FROM size) AND (k.role <> 'any' OR m.status = 'active') GROUP BY 1, 2, 3, 4;
 INSERT INTO usermgmt.membership_history (tenant_id, user_id, workspace_id, valid, role, status, is_primary_owner, database_role, transaction_id)
 	SELECT tenant_id, user_id, '00000000-0000-0000-0000-000000000000'::uuid, tstzrange(joined_at - interval '800 days', CASE status WHEN 'deactivated' THEN joined_at END), role, 'active', is_primary_owner, 'app', '5'::xid8
 	FROM usermgmt.membership WHERE tenant_id IN (SELECT t FROM size)
