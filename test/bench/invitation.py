@@ -19,7 +19,7 @@ SELECT * FROM usermgmt.invite_user(email => 'a' || :n || '@example.com', name =>
 TWIN = """\\set n random(1, 1000000000000000)
 SELECT * FROM twin.invite_user(email => 'a' || :n || '@example.com', name => 'Some Body');
 """
-# The rows that invite_user() leaves, in one statement.
+# The rows that invite_user() leaves, but for that of the count, in one statement.
 RAW = """\\set n random(1, 1000000000000000)
 WITH i AS (
 	INSERT INTO raw.invitation (invitation_id, tenant_id, email, canonical_email, name, role, state, invited_by,
