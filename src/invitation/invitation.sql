@@ -114,6 +114,11 @@ CREATE TABLE usermgmt.invitation_count (
 	PRIMARY KEY (tenant_id, expires_on, count_id)
 );
 COMMENT ON TABLE usermgmt.invitation_count IS 'How many invitations (the sum of n) a tenant has open, by the day on which they expire (UTC; -infinity: more than a week ago), kept by trigger.';
+COMMENT ON COLUMN usermgmt.invitation_count.tenant_id IS 'The tenant whose invitations are counted.';
+COMMENT ON COLUMN usermgmt.invitation_count.expires_on IS 'Day on which they expire (UTC); -infinity for more than a week ago.';
+COMMENT ON COLUMN usermgmt.invitation_count.count_id IS 'Id of the row.';
+COMMENT ON COLUMN usermgmt.invitation_count.n IS 'How many more, or less if negative.';
+COMMENT ON COLUMN usermgmt.invitation_count.folded IS 'Whether maintenance has summed it up.';
 CREATE INDEX invitation_count_new ON usermgmt.invitation_count (tenant_id) WHERE NOT folded;
 
 CREATE FUNCTION usermgmt.invitation_changed() RETURNS trigger
