@@ -40,7 +40,6 @@ ALTER TABLE usermgmt.session ADD CONSTRAINT a_session_belongs_to_a_member
 	FOREIGN KEY (tenant_id, user_id) REFERENCES usermgmt.membership ON DELETE CASCADE;
 ALTER TABLE usermgmt.workspace_member ADD CONSTRAINT people_of_a_workspace_belong_to_its_tenant
 	FOREIGN KEY (tenant_id, user_id) REFERENCES usermgmt.membership ON DELETE CASCADE;
-CREATE INDEX session_member ON usermgmt.session (tenant_id, user_id, last_used_at);
 
 CREATE INDEX membership_login ON usermgmt.membership (tenant_id, last_login_at);
 CREATE INDEX membership_seen ON usermgmt.membership (tenant_id, last_seen_at) WHERE status = 'active';

@@ -4,9 +4,12 @@
  *
  * A transaction with a fixed snapshot can not update a session that was opened
  * after it, so each end looks again with the latest snapshot, and gives way
- * with a serialization failure rather than leave a session behind.
+ * with a serialization failure rather than leave a session behind. At READ
+ * COMMITTED the update has just looked so.
  */
 #include "postgres.h"
+
+#include "access/xact.h"
 
 #include "core/errors.h"
 #include "core/spi_query.h"
@@ -44,14 +47,14 @@ SPI_QUERY(delete_person,
 SPI_QUERY(find_tenant, FIND_SESSIONS OF_TENANT("$1") " LIMIT 1", UUIDOID);
 
 /*
- * Raise when the latest snapshot still finds an open session.
+ * Raise when this finds an open session that the snapshot is too old to see.
  */
-static void
-require_none(uint64 left)
-{
-	if (left > 0)
-		refuse_concurrent("log-in");
-}
+#define REQUIRE_NONE(...)                                                      \
+	do                                                                         \
+	{                                                                          \
+		if (IsolationUsesXactSnapshot() && spi_latest(__VA_ARGS__) > 0)        \
+			refuse_concurrent("log-in");                                       \
+	} while (0)
 
 void
 session_end_person(const pg_uuid_t *user_id, const pg_uuid_t *kept,
@@ -59,8 +62,7 @@ session_end_person(const pg_uuid_t *user_id, const pg_uuid_t *kept,
 {
 	spi_run(end_person, ARG_TIME(GetCurrentTimestamp()), ARG_TEXT(why),
 			ARG_UUID(*user_id), ARG_OPT_UUID(kept));
-	require_none(
-		spi_latest(find_person, ARG_UUID(*user_id), ARG_OPT_UUID(kept)));
+	REQUIRE_NONE(find_person, ARG_UUID(*user_id), ARG_OPT_UUID(kept));
 }
 
 void
@@ -69,8 +71,7 @@ session_end_member(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
 {
 	spi_run(end_member, ARG_TIME(GetCurrentTimestamp()), ARG_TEXT(why),
 			ARG_UUID(*user_id), ARG_UUID(*tenant_id));
-	require_none(
-		spi_latest(find_member, ARG_UUID(*user_id), ARG_UUID(*tenant_id)));
+	REQUIRE_NONE(find_member, ARG_UUID(*user_id), ARG_UUID(*tenant_id));
 }
 
 int32
@@ -82,9 +83,8 @@ session_end_others(const pg_uuid_t *tenant_id, const pg_uuid_t *user_id,
 		spi_run(end_others, ARG_TIME(now), ARG_TEXT(why), ARG_UUID(*user_id),
 				ARG_UUID(*tenant_id), ARG_OPT_UUID(kept));
 
-	require_none(spi_latest(find_others, ARG_UUID(*user_id),
-							ARG_UUID(*tenant_id), ARG_OPT_UUID(kept),
-							ARG_TIME(now)));
+	REQUIRE_NONE(find_others, ARG_UUID(*user_id), ARG_UUID(*tenant_id),
+				 ARG_OPT_UUID(kept), ARG_TIME(now));
 	return ended;
 }
 
@@ -93,7 +93,7 @@ session_end_tenant(const pg_uuid_t *tenant_id, const char *why)
 {
 	spi_run(end_tenant, ARG_TIME(GetCurrentTimestamp()), ARG_TEXT(why),
 			ARG_UUID(*tenant_id));
-	require_none(spi_latest(find_tenant, ARG_UUID(*tenant_id)));
+	REQUIRE_NONE(find_tenant, ARG_UUID(*tenant_id));
 }
 
 void

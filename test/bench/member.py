@@ -19,20 +19,24 @@ SELECT status FROM usermgmt.deactivate_user('{user}');
 
 
 def people(data, number):
-    """Members, each with a hundred open sessions more."""
+    """Members, each with a hundred open sessions more. They signed in by turns,
+    so that the sessions of one lie among those of others, and 15 times an hour."""
     with Connection(data.name) as superuser:
         found = [row[0] for row in superuser.run(
             "SELECT user_id FROM usermgmt.membership WHERE status = 'active' AND role = 'member'"
             f" ORDER BY user_id DESC LIMIT {number}")]
-        for person in found:
-            superuser.run(f"""
-                SET session_replication_role = replica;
-                INSERT INTO usermgmt.session (session_id, tenant_id, user_id, token_hash, role, email, state,
-                    created_at, last_used_at, expires_at)
-                SELECT gen_random_uuid(), m.tenant_id, m.user_id, sha256(n::text::bytea), m.role, a.email, 'open',
-                    now(), now(), now() + interval '1 day'
-                FROM generate_series(1, {SESSIONS}) AS n, usermgmt.membership AS m
-                JOIN usermgmt.account AS a USING (user_id) WHERE m.user_id = '{person}'""")
+        superuser.run(f"""
+            SET session_replication_role = replica;
+            INSERT INTO usermgmt.session (session_id, tenant_id, user_id, token_hash, role, email, state,
+                created_at, last_used_at, expires_at)
+            SELECT gen_random_uuid(), m.tenant_id, m.user_id, sha256(n::text::bytea), m.role, a.email, 'open',
+                s.at, s.at, s.at + interval '1 day'
+            FROM generate_series(1, {SESSIONS}) AS n
+            CROSS JOIN unnest('{{{",".join(found)}}}'::uuid[]) WITH ORDINALITY AS p (user_id, turn)
+            JOIN usermgmt.membership AS m USING (user_id)
+            JOIN usermgmt.account AS a USING (user_id)
+            CROSS JOIN LATERAL (SELECT now() - interval '4 min' * ({SESSIONS} - n) + interval '1 s' * turn AS at) AS s
+            ORDER BY s.at""")
     return found
 
 
