@@ -71,24 +71,34 @@ take_this_slot(LOCKTAG *slot)
 		   LOCKACQUIRE_NOT_AVAIL;
 }
 
+/*
+ * Wait up to hash_wait. Of many who wait, only the one with the lock "next",
+ * where there is such a lock, goes on looking often: a slot that comes free
+ * stays so for a moment only, and the others need not all be awake for that.
+ */
 static bool
-wait_for(bool (*take)(LOCKTAG *slot), LOCKTAG *slot)
+wait_for(bool (*take)(LOCKTAG *slot), LOCKTAG *slot, LOCKTAG *next)
 {
 	TimestampTz begin = GetCurrentTimestamp();
 	long pause = FIRST_PAUSE;
+	bool is_next = false;
+	bool taken;
 
-	while (!take(slot))
+	while (!(taken = take(slot)) &&
+		   !TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), hash_wait))
 	{
-		if (TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), hash_wait))
-			return false;
+		if (next != NULL && !is_next)
+			is_next = take_this_slot(next);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, pause,
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		pause = Min(pause + FIRST_PAUSE, LONGEST_PAUSE);
+		pause = is_next ? FIRST_PAUSE : Min(pause + FIRST_PAUSE, LONGEST_PAUSE);
 	}
-	return true;
+	if (is_next)
+		LockRelease(next, ExclusiveLock, false);
+	return taken;
 }
 
 /*
@@ -98,12 +108,13 @@ bool
 hash_slot_try(LOCKTAG *slot)
 {
 	LOCKTAG mark = slot_tag(SLOT_HASH_QUEUE, MyProcPid, false);
+	LOCKTAG next = slot_tag(SLOT_HASH_NEXT, 0, false);
 	bool taken = take_free_slot(slot);
 
 	if (taken)
 		return true;
 	(void) LockAcquire(&mark, ExclusiveLock, false, true);
-	taken = wait_for(take_free_slot, slot);
+	taken = wait_for(take_free_slot, slot, &next);
 	LockRelease(&mark, ExclusiveLock, false);
 	return taken;
 }
@@ -113,7 +124,7 @@ login_slot_try(uint64 number)
 {
 	LOCKTAG slot = slot_tag(SLOT_LOGIN, number, false);
 
-	return wait_for(take_this_slot, &slot);
+	return wait_for(take_this_slot, &slot, NULL);
 }
 
 void

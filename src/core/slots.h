@@ -18,7 +18,8 @@ typedef enum SlotClass
 	SLOT_LOGIN,		  /* one per address that is being guessed at */
 	SLOT_SEAL,		  /* whoever seals the trail */
 	SLOT_ERASE,		  /* whoever erases a person */
-	SLOT_HASH_QUEUE	  /* one per backend that waits for a hash slot */
+	SLOT_HASH_QUEUE,  /* one per backend that waits for a hash slot */
+	SLOT_HASH_NEXT	  /* whoever of these looks for one most often */
 } SlotClass;
 
 /* The lock of this class and number in the present database; hash slots are

@@ -145,6 +145,23 @@ foreach my $end ([ 'pg_cancel_backend()', "pg_cancel_backend($queued_pid)", '570
 	is(watched('count(*) FROM held'), $slots, 'while no hash ends');
 }
 is(watched(q{count(*) FROM usermgmt.login_throttle WHERE address = 'ann@acme.example'}), '0', 'F24: and no failure is counted');
+
+# Of those who wait one is next, and looks often; when it gives up another is.
+{
+	my %waiting = map { my $client = connection($node, 'app'); (ask($client, "SET usermgmt.hash_wait = '60s'; SELECT pg_backend_pid()") => $client) } 1 .. 3;
+	my $next = q{FROM pg_locks WHERE locktype = 'userlock' AND objsubid = 30069 AND granted};
+
+	begin($waiting{$_}, "$_\@acme.example") foreach keys %waiting;
+	$node->poll_query_until('app', 'SELECT waiting_to_hash = 3 FROM usermgmt.server_statistics') or die 'they do not wait';
+	while (%waiting)
+	{
+		ok($node->poll_query_until('app', "SELECT count(*) = 1 $next"), 'one of ' . keys(%waiting) . ' who wait is the next');
+		my $pid = watched("pid $next");
+		watched("pg_cancel_backend($pid)");
+		is(outcome_of(delete $waiting{$pid}), '57014', 'and can be cancelled');
+	}
+	is(watched("count(*) $next"), '0', 'nobody waits, nobody is next');
+}
 {
 	my $client = connection($node, 'app');
 	my $reset;
