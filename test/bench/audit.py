@@ -7,6 +7,9 @@ from pq import Connection
 from twins import twins
 
 ROWS = 10_000
+# Changes before anything is measured: below some 40,000 events the trail's indexes are lower than those of one in use,
+# and PostgreSQL looks for the end of the index anew for each entry.
+EARLIER = 10
 TABLES = ("none", "ours", "difference", "whole", "statement")
 # The best PL/pgSQL that can be written: once per statement, the same contents.
 PLPGSQL = """
@@ -62,11 +65,15 @@ def fill(data):
                     'the body of document ' || i, i, i / 100.0, true, '["a", "b"]', now(), now()
                     FROM generate_series(1, {ROWS}) AS i""")
         superuser.run(PLPGSQL + "SELECT usermgmt.activate()")
+        for _ in range(EARLIER):
+            superuser.run(BULK.format("ours"))
+            superuser.run("VACUUM bench.doc_ours")
         superuser.run("CREATE TABLE bench.bare_trail (LIKE usermgmt.audit_event INCLUDING ALL);"
-                      "INSERT INTO bench.bare_trail SELECT * FROM usermgmt.audit_event")
+                      "INSERT INTO bench.bare_trail SELECT * FROM usermgmt.audit_event;"
+                      "INSERT INTO twin.audit_event SELECT * FROM usermgmt.audit_event ON CONFLICT DO NOTHING")
         superuser.run(BULK.format("ours"))
         superuser.run("CREATE TABLE bench.ready AS SELECT * FROM usermgmt.audit_event"
-                      " WHERE action = 'doc.updated' ORDER BY event_id")
+                      " WHERE transaction_id = (SELECT max(transaction_id) FROM usermgmt.audit_event) ORDER BY event_id")
     psql(data.name, "-c", "VACUUM ANALYZE")
 
 
@@ -106,7 +113,7 @@ def bulk(data):
     for connection in connections.values():
         connection.close()
     best = [min(pair) for pair in zip(found["difference"], found["statement"])]
-    how = f"`{BULK.format('…')}`, {ROWS} rows, processor time"
+    how = f"`{BULK.format('…')}`, {ROWS} rows, a trail of more than {EARLIER * ROWS} events, processor time"
     report("P5", f"{ROWS} rows: audited / not audited", Ratio(found["ours"], found["none"]), "≤ 2.8", how)
     least = [sum(pair) for pair in zip(found["none"], found["bare"])]
     report("P5", f"{ROWS} rows: audited / not audited plus the bare rows of the events",
