@@ -128,7 +128,7 @@ COMMENT ON FUNCTION usermgmt.outbox_claim(text, integer) IS 'Takes at most max_m
 CREATE FUNCTION usermgmt.outbox_sending(message_id uuid, fence bigint) RETURNS boolean
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.outbox_sending(uuid, bigint) IS 'The last look before the final dot: false means cancelled, expired, paused or taken over, do not send.';
+COMMENT ON FUNCTION usermgmt.outbox_sending(uuid, bigint) IS 'The last look before the final dot, and may be repeated before it: false means cancelled, expired, paused or taken over, do not send.';
 
 CREATE FUNCTION usermgmt.outbox_sent(message_id uuid, fence bigint, reply text) RETURNS boolean
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp

@@ -2,8 +2,9 @@
  * outcome.c
  *	  What the relay says of a claimed message: a last look, then the outcome.
  *
- * Only "sending" rows can be in doubt: the relay enters that state just before
- * the final dot, and the answer false keeps the dot from being sent.
+ * Only "sending" rows can be in doubt: the relay enters that state before the
+ * final dot, and the answer false keeps the dot from being sent. It may look
+ * once more, as long as there was no dot.
  */
 #include "postgres.h"
 
@@ -29,7 +30,7 @@ static const Transition transitions[] = {
 	{"claimed",	"release",	"queued",	 NULL, "it was handed back, or its relay died"},
 	{"claimed",	"last look","sending",	 NULL, "its final dot is about to be sent"},
 	{"sending",	"accept",	"sent",		 NULL, "the server took it"},
-	{"sending",	"defer",	"queued",	 NULL, "it failed for now, or is in doubt"},
+	{"sending",	"defer",	"queued",	 NULL, "it failed for now, is in doubt, or is not to be sent any more"},
 	{"sending",	"refuse",	"dead",		 NULL, "the server refused it for good, or it is in doubt and held"},
 	{"claimed",	"refuse",	"dead",		 NULL, "the server refused it for good"},
 	{"claimed",	"cancel",	"cancelled", NULL, "its reason is gone"},
@@ -49,21 +50,21 @@ SPI_QUERY(lock_claimed,
 		  " WHERE message_id = $1 AND fence = $2 AND state IN ($3, $4)"
 		  " FOR UPDATE",
 		  UUIDOID, INT8OID, TEXTOID, TEXTOID);
-SPI_QUERY(
-	lock_held,
-	"SELECT o.kind, o.subject_id, o.tenant_id, (SELECT"
-	" t.suspended_at IS NOT NULL FROM usermgmt.tenant AS t"
-	" WHERE t.tenant_id = o.tenant_id) AS suspended,"
-	" EXISTS (SELECT FROM usermgmt.installation"
-	" WHERE mail_paused_at IS NOT NULL) AS paused"
-	" FROM usermgmt.outbox AS o WHERE o.message_id = $1"
-	" AND o.fence = $2 AND o.holder = $3 AND o.state = $4 FOR UPDATE OF o",
-	UUIDOID, INT8OID, INT8OID, TEXTOID);
+SPI_QUERY(lock_held,
+		  "SELECT o.kind, o.subject_id, o.tenant_id, o.state = $5 AS again,"
+		  " coalesce(o.expires_at <= $6, false) AS expired, (SELECT"
+		  " t.suspended_at IS NOT NULL FROM usermgmt.tenant AS t"
+		  " WHERE t.tenant_id = o.tenant_id) AS suspended,"
+		  " EXISTS (SELECT FROM usermgmt.installation"
+		  " WHERE mail_paused_at IS NOT NULL) AS paused"
+		  " FROM usermgmt.outbox AS o WHERE o.message_id = $1"
+		  " AND o.fence = $2 AND o.holder = $3 AND o.state IN ($4, $5)"
+		  " FOR UPDATE OF o",
+		  UUIDOID, INT8OID, INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
 SPI_QUERY(begin_sending,
 		  "UPDATE usermgmt.outbox SET state = 'sending'"
-		  " WHERE message_id = $1 AND fence = $2 AND state = $4"
-		  " AND (expires_at IS NULL OR expires_at > $3)",
-		  UUIDOID, INT8OID, TIMESTAMPTZOID, TEXTOID);
+		  " WHERE message_id = $1 AND fence = $2 AND state = $3",
+		  UUIDOID, INT8OID, TEXTOID);
 SPI_QUERY(hand_back,
 		  "UPDATE usermgmt.outbox SET state = 'queued', due_at = $3,"
 		  " holder = NULL, worker = NULL WHERE message_id = $1 AND fence = $2",
@@ -138,30 +139,35 @@ reply_argument(FunctionCallInfo fcinfo, int n)
 }
 
 /*
- * Enter "sending"; or hand the message back while mail is paused; or cancel it
- * when it has expired or its reason is gone, by whatever path. Only the
- * connection that claimed it may do so.
+ * Enter "sending", or stay there; or hand the message back while mail is
+ * paused; or cancel it when it has expired or its reason is gone, by whatever
+ * path: if that was found while it was "sending", the next claim cancels it.
+ * Only the connection that claimed it may do so.
  */
 static bool
 last_look(const pg_uuid_t *message_id, int64 fence)
 {
 	SpiArg now = ARG_TIME(GetCurrentTimestamp());
 	SpiArg claimed = ARG_TEXT("claimed");
+	bool again;
+	bool paused;
 
 	if (!claim_is_held() ||
 		spi_run(lock_held, ARG_UUID(*message_id), ARG_BIGINT(fence),
-				ARG_BIGINT(claim_holder()), claimed) == 0)
+				ARG_BIGINT(claim_holder()), claimed, ARG_TEXT("sending"),
+				now) == 0)
 		return false;
-	if (row_bool(spi_row(0), "paused"))
-	{
+	again = row_bool(spi_row(0), "again");
+	paused = row_bool(spi_row(0), "paused");
+	if (!paused && !row_bool(spi_row(0), "expired") &&
+		mail_is_wanted(spi_row(0)))
+		return again || spi_run(begin_sending, ARG_UUID(*message_id),
+								ARG_BIGINT(fence), claimed) == 1;
+	if (paused || again)
 		spi_run(hand_back, ARG_UUID(*message_id), ARG_BIGINT(fence), now);
-		return false;
-	}
-	if (mail_is_wanted(spi_row(0)))
-		return spi_run(begin_sending, ARG_UUID(*message_id), ARG_BIGINT(fence),
-					   now, claimed) == 1;
-	spi_run(cancel_claimed, ARG_UUID(*message_id), ARG_BIGINT(fence), now,
-			claimed);
+	else
+		spi_run(cancel_claimed, ARG_UUID(*message_id), ARG_BIGINT(fence), now,
+				claimed);
 	return false;
 }
 

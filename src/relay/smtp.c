@@ -7,9 +7,12 @@
  * QUIT.  So the commands are watched as they leave, and each reply as it
  * arrives: a reply counts only for the step it answers.
  *
- * The read callback owns the end of the body.  When every byte is delivered
- * it asks the fence, and unless that says go it aborts: libcurl then closes
- * the connection without the final dot, and the server has accepted nothing.
+ * The fence is asked when DATA has left, so that its commit costs no time of
+ * its own: the server has to answer meanwhile.  The read callback owns the end
+ * of the body.  When every byte is delivered it wants the fence's answer, asks
+ * again where that is no longer new, and unless it says go it aborts: libcurl
+ * then closes the connection without the final dot, and the server has accepted
+ * nothing.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -89,7 +92,11 @@ on_debug(CURL *curl, curl_infotype type, char *data, size_t size, void *context)
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (size >= 4 && strncmp(data, commands[i].verb, 4) == 0)
+		{
 			begin_step(smtp, commands[i].step);
+			if (smtp->step == STEP_DATA)
+				wire_ask_ahead(&smtp->wire);
+		}
 	return 0;
 }
 
@@ -116,7 +123,7 @@ on_reply(char *line, size_t size, size_t count, void *context)
 	return length;
 }
 
-/* Delivers the letter, then asks the fence whether the dot may follow. */
+/* Delivers the letter, then hears from the fence whether the dot may follow. */
 static size_t
 on_read(char *buffer, size_t size, size_t count, void *context)
 {

@@ -16,10 +16,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "backoff.h"
 #include "wire.h"
 
 #define LETTERS_PER_CONNECTION 100
 #define STACK_SIZE (512 * 1024)
+#define ANSWER_COUNTS_MS 20
 
 /* What the thread says. */
 #define SAY_FENCE 'F'
@@ -77,6 +79,14 @@ hear(int end)
 	return word;
 }
 
+/* Waits for the answer of the fence, which was asked. */
+static void
+hear_answer(Wire *wire)
+{
+	wire->answer = (FenceAnswer) hear(wire->theirs);
+	wire->asked = false;
+}
+
 static void *
 run(void *context)
 {
@@ -85,6 +95,8 @@ run(void *context)
 	while (hear(wire->theirs) == SAY_BEGIN)
 	{
 		wire->result = curl_easy_perform(wire->curl);
+		if (wire->asked)
+			hear_answer(wire);
 		say(wire->theirs, SAY_ENDED);
 	}
 	return NULL;
@@ -216,8 +228,11 @@ proceed(Transport *self)
 static void
 answer(Transport *self, FenceAnswer answer)
 {
+	Wire *wire = (Wire *) self;
+
 	self->asking = false;
-	say(((Wire *) self)->ours, (char) answer);
+	wire->answered_at = monotonic_ms();
+	say(wire->ours, (char) answer);
 }
 
 static void
@@ -247,11 +262,23 @@ wire_transport(const Config *config, const WireProtocol *protocol, size_t size)
 	return &wire->transport;
 }
 
+void
+wire_ask_ahead(Wire *wire)
+{
+	if (!wire->asked)
+		say(wire->theirs, SAY_FENCE);
+	wire->asked = true;
+}
+
 FenceAnswer
 wire_ask_fence(Wire *wire)
 {
-	say(wire->theirs, SAY_FENCE);
-	wire->answer = (FenceAnswer) hear(wire->theirs);
+	do
+	{
+		wire_ask_ahead(wire);
+		hear_answer(wire);
+	} while (wire->answer == FENCE_GO &&
+			 monotonic_ms() - wire->answered_at > ANSWER_COUNTS_MS);
 	return wire->answer;
 }
 

@@ -46,7 +46,9 @@ struct Wire
 	const Letter *letter;
 	Delivery *delivery;
 	size_t delivered;	/* octets of the letter */
+	bool asked;			/* the fence; its answer was not heard yet */
 	FenceAnswer answer; /* FENCE_GO until the answer is another */
+	int64_t answered_at;
 	CURLcode result;
 };
 
@@ -54,7 +56,13 @@ struct Wire
 Transport *wire_transport(const Config *config, const WireProtocol *protocol,
 						  size_t size);
 
-/* For the transfer's callbacks: has the program ask the fence. */
+/* For the transfer's callbacks: has the program ask the fence, and does not
+ * wait for the answer. */
+void wire_ask_ahead(Wire *wire);
+
+/* For them, too: the fence's answer, just before the last step. What was asked
+ * ahead counts if the answer is a moment old at most; else it asks once more.
+ */
 FenceAnswer wire_ask_fence(Wire *wire);
 
 /* For them, too: the next octets of the letter, all but the last so many. */

@@ -41,10 +41,11 @@ SELECT is_empty($$SELECT * FROM usermgmt.outbox_claim('other', 10)$$, 'R4 a clai
 SELECT is(usermgmt.outbox_sent(:'message_id', :fence, '250 ok'), false, 'R3 a mail is not sent before the last look');
 SELECT is(usermgmt.outbox_sending(:'message_id', :fence + 1), false, 'R4 another fence is refused at the last look');
 SELECT is(usermgmt.outbox_sending(:'message_id', :fence), true, 'R3 the last look lets a wanted mail go');
-SELECT is(usermgmt.outbox_sending(:'message_id', :fence), false, 'R3 the last look is given once');
+SELECT is(usermgmt.outbox_sending(:'message_id', :fence), true, 'R3 and may be taken again before the dot');
 SELECT is(usermgmt.outbox_sent(:'message_id', :fence - 1, '250 ok'), false, 'R4 another fence can not report a mail as sent');
 SELECT is(usermgmt.outbox_sent(:'message_id', :fence, E'250 ok\r\nX'), true, 'R2 a mail is reported as sent');
 SELECT is(usermgmt.outbox_sent(:'message_id', :fence, '250 ok'), false, 'R2 a mail is reported as sent once');
+SELECT is(usermgmt.outbox_sending(:'message_id', :fence), false, 'R3 no last look lets a mail go that was sent');
 SELECT is(usermgmt.outbox_failed(:'message_id', :fence, true, '550'), false, 'R2 a sent mail does not fail afterwards');
 SELECT results_eq(format('SELECT delivery, send_count, last_sent_at IS NOT NULL, first_sent_at = last_sent_at FROM usermgmt.invitations WHERE invitation_id = %L', :'carol'),
 	$$VALUES ('sent', 1, true, true)$$, 'S0.1 S3.36 the invitation shows that its mail was sent, and when');
@@ -116,6 +117,15 @@ SELECT pg_temp.invite('erin@acme.test') AS erin \gset
 SELECT * FROM usermgmt.outbox_claim('test', 1) \gset
 SELECT invitation_id AS x FROM usermgmt.revoke_invitation(:'erin') \gset
 SELECT is(usermgmt.outbox_sending(:'message_id', :fence), false, 'S0.6 the last look stops a mail whose invitation was revoked');
+SELECT pg_temp.invite('fay@acme.test') AS fay \gset
+SELECT * FROM usermgmt.outbox_claim('test', 1) \gset
+SELECT is(usermgmt.outbox_sending(:'message_id', :fence), true, 'S0.6 the last look before a revocation lets a mail go');
+SELECT invitation_id AS x FROM usermgmt.revoke_invitation(:'fay') \gset
+SELECT is((SELECT state FROM usermgmt.mail_queue WHERE message_id = :'message_id'), 'sending', 'S0.6 the revocation says that the mail may go out');
+SELECT is(usermgmt.outbox_sending(:'message_id', :fence), false, 'S0.6 the last look after it stops the mail');
+SELECT is(usermgmt.outbox_sent(:'message_id', :fence, '250 ok'), false, 'R3 which is then in no doubt');
+SELECT is_empty($$SELECT * FROM usermgmt.outbox_claim('test', 10)$$, 'S0.6 nor is it claimed again');
+SELECT results_eq(format('SELECT state, attempts FROM usermgmt.mail_queue WHERE message_id = %L', :'message_id'), $$VALUES ('cancelled', 0)$$, 'S0.6 but cancelled');
 SELECT pg_temp.invite('frank@acme.test') AS frank \gset
 UPDATE usermgmt.outbox SET expires_at = clock_timestamp() - interval '1 second' WHERE recipient = 'frank@acme.test';
 SELECT is_empty($$SELECT * FROM usermgmt.outbox_claim('test', 10)$$, 'R5 nothing is claimed after its token expired');
@@ -123,6 +133,12 @@ SELECT pg_temp.invite('gina@acme.test') AS gina \gset
 SELECT * FROM usermgmt.outbox_claim('test', 1) \gset
 UPDATE usermgmt.outbox SET expires_at = clock_timestamp() - interval '1 second' WHERE message_id = :'message_id';
 SELECT is(usermgmt.outbox_sending(:'message_id', :fence), false, 'R5 the last look stops a mail that expired meanwhile');
+SELECT is((SELECT state FROM usermgmt.mail_queue WHERE message_id = :'message_id'), 'cancelled', 'R5 and cancels it');
+SELECT pg_temp.invite('gus@acme.test') AS gus \gset
+SELECT * FROM usermgmt.outbox_claim('test', 1) \gset
+SELECT usermgmt.outbox_sending(:'message_id', :fence) AS x \gset
+UPDATE usermgmt.outbox SET expires_at = clock_timestamp() - interval '1 second' WHERE message_id = :'message_id';
+SELECT is(usermgmt.outbox_sending(:'message_id', :fence), false, 'R5 so does the last look taken again');
 SELECT pg_temp.invite('hugo@acme.test') AS hugo \gset
 UPDATE usermgmt.invitation SET expires_at = clock_timestamp() - interval '1 second' WHERE invitation_id = :'hugo';
 SELECT is_empty($$SELECT * FROM usermgmt.outbox_claim('test', 10)$$, 'R5 nor one whose invitation expired by bare SQL');
@@ -142,6 +158,7 @@ SELECT recipient AS jane_recipient, message_id AS jane_message, fence AS jane_fe
 SELECT is(:'jane_recipient'::text, 'jane@acme.test', 'B12 mail goes on when an operator says so');
 SELECT usermgmt.outbox_pause('again') AS x \gset
 SELECT is(usermgmt.outbox_sending(:'jane_message', :jane_fence), false, 'B12 a pause holds a mail that a relay has claimed');
+SELECT is((SELECT state FROM usermgmt.outbox WHERE message_id = :'jane_message'), 'queued', 'B12 and gives it back');
 SELECT usermgmt.outbox_resume() AS x \gset
 SELECT results_eq($$SELECT recipient, attempt FROM usermgmt.outbox_claim('test', 10)$$, $$VALUES ('jane@acme.test', 1)$$, 'B12 and it pays no attempt for that');
 

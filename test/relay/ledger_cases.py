@@ -3,8 +3,8 @@ import subprocess
 import threading
 import time
 
-from harness import (Relay, case, check, equal, invite, invite_many, psql,
-                     queue, revoke, serving, state, wait_for)
+from harness import (TOO_OLD, Relay, case, check, equal, invite, invite_many,
+                     psql, queue, revoke, serving, state, wait_for)
 from smtp_server import Hold, ScriptedServer
 
 
@@ -95,7 +95,9 @@ def locked_row():
     server = each.server
     relay = Relay.plain(server, "--connections", "3")
     check(each.reached(), "a mail did not begin")
-    # The first one has the relay wait; meanwhile both others ask.
+    # What was asked at DATA is too old by now. The first one has the relay
+    # wait; meanwhile both others ask again.
+    time.sleep(TOO_OLD)
     with Locking(asking) as first, Locking(locked):
         each.let_go(asking)
         wait_for(lambda: waiting_for_locks() == 1)
@@ -104,9 +106,53 @@ def locked_row():
         time.sleep(0.5)
         first.end()
         wait_for(lambda: any(free in name for name in server.message_ids()))
-        equal(state(locked), "claimed", "the locked one")
+        equal((state(locked), locked in "".join(server.message_ids())),
+              ("sending", False), "the locked one")
     wait_for(lambda: [state(message) for message in messages] == ["sent"] * 3)
     equal((relay.stop(), server.dots), (0, 3), "exit code and dots")
+
+
+@case("P8: the last look is taken while the server answers DATA")
+def asked_ahead():
+    at_data = Hold()
+    server = serving(ScriptedServer({"data": [at_data]}))
+    message = invite()[1]
+    relay = Relay.plain(server)
+    check(at_data.reached.wait(10), "the mail did not begin")
+    wait_for(lambda: state(message) == "sending", 5)
+    equal(server.dots, 0, "dots")
+    at_data.released.set()
+    wait_for(lambda: state(message) == "sent")
+    equal((relay.stop(), server.dots), (0, 1), "exit code and dots")
+
+
+@case("S0.6 R3: revoked while the server is slow to answer DATA: no dot follows")
+def revoked_meanwhile():
+    at_data = Hold()
+    server = serving(ScriptedServer({"data": [at_data]}))
+    invitation, message = invite()
+    relay = Relay.plain(server)
+    check(at_data.reached.wait(10), "the mail did not begin")
+    wait_for(lambda: state(message) == "sending", 5)
+    revoke(invitation)
+    time.sleep(TOO_OLD)
+    at_data.released.set()
+    wait_for(lambda: state(message) == "cancelled", 5)
+    equal((relay.stop(), server.dots), (0, 0), "exit code and dots")
+    check("outcome=cancelled" in relay.log(), relay.log())
+
+
+@case("F2: a mail refused at DATA is not sent, whatever the last look says")
+def refused_at_data():
+    words = [b"451 4.3.0 not now\r\n", b"550 5.7.1 never\r\n"]
+    for word in words:
+        server = serving(ScriptedServer({"data": [word]}))
+        first = invite()[1]
+        second = invite()[1]
+        equal(Relay.plain(server, "--once").wait(30), 0, "exit code")
+        equal((state(first), state(second)),
+              ("queued" if word[0] == ord("4") else "dead", "sent"), "states")
+        equal(server.dots, 1, "dots")
 
 
 @case("R3: an outcome is told though the next mail is cancelled at its last look")
@@ -117,6 +163,7 @@ def cancelled_next():
     relay = Relay.plain(server)
     check(before_second.reached.wait(10), "the second mail did not begin")
     revoke(invitation)
+    time.sleep(TOO_OLD)
     before_second.released.set()
     wait_for(lambda: state(first) == "sent", 5)
     wait_for(lambda: state(second) == "cancelled", 5)
