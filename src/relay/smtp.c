@@ -7,12 +7,11 @@
  * QUIT.  So the commands are watched as they leave, and each reply as it
  * arrives: a reply counts only for the step it answers.
  *
- * The fence is asked when DATA has left, so that its commit costs no time of
- * its own: the server has to answer meanwhile.  The read callback owns the end
- * of the body.  When every byte is delivered it wants the fence's answer, asks
- * again where that is no longer new, and unless it says go it aborts: libcurl
- * then closes the connection without the final dot, and the server has accepted
- * nothing.
+ * The read callback owns the end of the body.  When every byte is delivered it
+ * asks the fence, and unless that says go it aborts: libcurl then closes the
+ * connection without the final dot, and the server has accepted nothing.  With
+ * a prompt server the fence is asked when DATA has left, so that its commit
+ * costs no time of its own; an answer that is no longer new does not count.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -95,7 +94,7 @@ on_debug(CURL *curl, curl_infotype type, char *data, size_t size, void *context)
 		{
 			begin_step(smtp, commands[i].step);
 			if (smtp->step == STEP_DATA)
-				wire_ask_ahead(&smtp->wire);
+				wire_near_end(&smtp->wire);
 		}
 	return 0;
 }

@@ -21,6 +21,9 @@
 
 #define LETTERS_PER_CONNECTION 100
 #define STACK_SIZE (512 * 1024)
+
+/* As long as this an answer of the fence counts that was asked for ahead, and
+ * ahead it is asked only where the letter before was out within that time. */
 #define ANSWER_COUNTS_MS 20
 
 /* What the thread says. */
@@ -132,6 +135,7 @@ open_wire(Wire *wire)
 	if (!wire->curl)
 		abort();
 	wire->letters = 0;
+	wire->prompt = false;
 	for (int i = 0; i < WAIT_SOCKETS; i++)
 		wire->sockets[i] = -1;
 	curl_easy_setopt(wire->curl, CURLOPT_SOCKOPTFUNCTION, on_open);
@@ -176,6 +180,7 @@ begin(Wire *wire)
 	if (!transport->busy)
 		return;
 	wire->delivered = 0;
+	wire->near_end = 0;
 	wire->answer = FENCE_GO;
 	wire->error[0] = '\0';
 	wire->protocol->begin(wire);
@@ -262,20 +267,30 @@ wire_transport(const Config *config, const WireProtocol *protocol, size_t size)
 	return &wire->transport;
 }
 
-void
-wire_ask_ahead(Wire *wire)
+static void
+ask(Wire *wire)
 {
 	if (!wire->asked)
 		say(wire->theirs, SAY_FENCE);
 	wire->asked = true;
 }
 
+void
+wire_near_end(Wire *wire)
+{
+	wire->near_end = monotonic_ms();
+	if (wire->prompt)
+		ask(wire);
+}
+
 FenceAnswer
 wire_ask_fence(Wire *wire)
 {
+	wire->prompt = wire->near_end != 0 &&
+				   monotonic_ms() - wire->near_end <= ANSWER_COUNTS_MS;
 	do
 	{
-		wire_ask_ahead(wire);
+		ask(wire);
 		hear_answer(wire);
 	} while (wire->answer == FENCE_GO &&
 			 monotonic_ms() - wire->answered_at > ANSWER_COUNTS_MS);

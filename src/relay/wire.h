@@ -46,6 +46,8 @@ struct Wire
 	const Letter *letter;
 	Delivery *delivery;
 	size_t delivered;	/* octets of the letter */
+	int64_t near_end;	/* since when, 0: not yet */
+	bool prompt;		/* the letter before was soon out from there */
 	bool asked;			/* the fence; its answer was not heard yet */
 	FenceAnswer answer; /* FENCE_GO until the answer is another */
 	int64_t answered_at;
@@ -56,9 +58,10 @@ struct Wire
 Transport *wire_transport(const Config *config, const WireProtocol *protocol,
 						  size_t size);
 
-/* For the transfer's callbacks: has the program ask the fence, and does not
- * wait for the answer. */
-void wire_ask_ahead(Wire *wire);
+/* For the transfer's callbacks: the last step comes next but for the letter.
+ * If the letter before took but a moment from here, the program is asked for
+ * the fence now, and the answer is not waited for. */
+void wire_near_end(Wire *wire);
 
 /* For them, too: the fence's answer, just before the last step. What was asked
  * ahead counts if the answer is a moment old at most; else it asks once more.

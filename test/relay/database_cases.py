@@ -89,7 +89,7 @@ def database_clock():
             equal(seen, "t", "the server's clock has jumped")
             second = Relay.plain(server, "--poll-interval", "0.2")
             time.sleep(1)
-            equal(state(message), "sending", "state")
+            equal(state(message), "claimed", "state")
             hold.released.set()
             wait_for(lambda m=message: state(m) == "sent")
             equal((server.dots, len(server.messages)), (1, 1), "mails")

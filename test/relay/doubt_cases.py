@@ -66,22 +66,6 @@ def killed():
         equal_held(message, server)
 
 
-@case("F7: a kill between last look and dot: held as well, if the kind is named")
-def killed_before():
-    hold = Hold(then=DROP)
-    server = serving(ScriptedServer({"data": [hold]}))
-    with holding("invitation"):
-        message = invite()[1]
-        relay = Relay.plain(server)
-        wait_for(lambda: state(message) == "sending")
-        relay.kill()
-        hold.released.set()
-        other = Relay.plain(server, "--poll-interval", "0.2")
-        wait_for(lambda: state(message) == "dead")
-        equal((other.stop(), server.dots), (0, 0), "exit code and dots")
-        equal_held(message, server)
-
-
 @case("F7: what is in no doubt is tried again though its kind is named")
 def certain():
     server = serving(ScriptedServer({"dot": [b"451 4.3.0 later\r\n"]}))

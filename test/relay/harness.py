@@ -146,9 +146,6 @@ def calm_down():
         psql("SELECT usermgmt.outbox_cancel(:'id')", id=row["message_id"])
 
 
-# Seconds after which an answer of the fence does not count any more.
-TOO_OLD = 0.1
-
 counter = int(time.time()) * 1000
 
 
