@@ -16,7 +16,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 RELAY = os.path.join(HERE, "..", "..", "src", "relay")
 PARTS = ["report", "redact", "transport", "https_reply", "message", "header", "config",
-         "config_check", "secret", "wire"]
+         "config_check", "secret", "wire", "backoff"]
 PIECES = [b"", b"\n", b"\r\n", b"\r", b"\0", b"\0" * 9, b"A" * 3000, b"-" * 90, b"--", b";", b":", b"\"", b"\\",
           b"\r\n \r\n ", b"Status:", b"\xff", b"\xc3", b"\xe2\x80\xa8", b"\xf0\x9f\x99\x82" * 30, b"=?UTF-8?B?", b"%n%s",
           b"token=", b"https://x.example/?", b"a" * 41, b"<", b">", b"@", b".", b" ", b"\t", b"250-", b"550 5.1.1 ",
