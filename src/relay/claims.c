@@ -107,6 +107,7 @@ claim(Claims *claims)
 	claims->row = 0;
 	claims->fruitful = false;
 	claims->drained = PQntuples(claims->rows) == 0;
+	claims->full = PQntuples(claims->rows) >= claims->config->batch;
 	if (!claims->drained)
 	{
 		claims->hurry_ms = 0;
@@ -117,6 +118,13 @@ claim(Claims *claims)
 	if (!claims->config->once)
 		plan(claims);
 	return false;
+}
+
+void
+claims_ahead(Claims *claims)
+{
+	if (claims->db->connection && claims->full && !claims_left(claims))
+		claim(claims);
 }
 
 bool

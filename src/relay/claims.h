@@ -20,6 +20,7 @@ typedef struct Claims
 	int64_t again_at;
 	int hurry_ms; /* how long to wait if something is due already */
 	bool drained; /* the last claim found nothing */
+	bool full;	  /* it found as much as it could take */
 } Claims;
 
 /* There is a claimed message left to begin. */
@@ -27,6 +28,10 @@ bool claims_left(const Claims *claims);
 
 /* The next message to begin; false when there is none now. */
 bool claims_next(Claims *claims, Message *message);
+
+/* Claims before a lane asks for it, if nothing is left of a full claim: there
+ * is a queue, so nobody else is kept from sending what few there are. */
+void claims_ahead(Claims *claims);
 
 /* Gives back what was not begun, unharmed; how many those were. */
 int claims_hand_back(Claims *claims, const char *why);

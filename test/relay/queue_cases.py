@@ -6,7 +6,7 @@ import time
 from fault_cases import once
 from harness import (Relay, case, check, equal, invite, psql, queue, serving,
                      state, wait_for)
-from smtp_server import ScriptedServer
+from smtp_server import Hold, ScriptedServer
 
 
 @case("F20: poisonous rows are dead after one try, and others proceed")
@@ -31,6 +31,25 @@ def poisonous_rows():
     equal({state(message) for message in fine + [long_name]}, {"sent"}, "others")
     check(max(len(line) for mail in server.messages
               for line in mail.split(b"\r\n")) <= 998, "a long line")
+
+
+@case("P8: with a queue the next mails are claimed ahead, without one they are not")
+def claimed_ahead():
+    second, third = Hold(), Hold()
+    server = serving(ScriptedServer({"data": [None, second, third]}))
+    messages = [invite()[1] for _ in range(3)]
+    relay = Relay.plain(server, "--connections", "1", "--batch", "2")
+    check(second.reached.wait(10), "the second mail did not begin")
+    wait_for(lambda: state(messages[2]) == "claimed")
+    second.released.set()
+    check(third.reached.wait(10), "the third mail did not begin")
+    # The last claim found one and could have taken two: this one is for anybody.
+    messages.append(invite()[1])
+    time.sleep(0.5)
+    equal(state(messages[3]), "queued", "the fourth")
+    third.released.set()
+    wait_for(lambda: [state(message) for message in messages] == ["sent"] * 4)
+    equal((relay.stop(), server.dots), (0, 4), "exit code and dots")
 
 
 @case("F1: kill -9 in the middle of a claim: nothing is lost, and nothing twice")
