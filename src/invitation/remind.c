@@ -12,23 +12,29 @@
 
 #define REMINDERS_AT_ONCE 1000
 
-/* Not where nobody could accept, where a mail still waits, where the address
- * gets none, nor within the cool-down. */
+/*
+ * Not where nobody could accept, where a mail still waits, where the address
+ * gets none, nor within the cool-down. What is due is a range of the index of
+ * those not reminded: the tenants' settings come first (OFFSET 0), and the end
+ * of the link is no condition for another index, for nearly all end later.
+ */
 SPI_QUERY(mark_due,
 		  "UPDATE usermgmt.invitation AS n SET reminded_at = $1 FROM ("
-		  "SELECT i.invitation_id, i.tenant_id FROM usermgmt.tenant AS t"
-		  " CROSS JOIN LATERAL (SELECT"
+		  "SELECT i.invitation_id, i.tenant_id FROM (SELECT t.tenant_id,"
+		  " s.cooldown, $1 - pg_catalog.make_interval(secs =>"
+		  " greatest(s.after, s.cooldown)) AS queued_before"
+		  " FROM usermgmt.tenant AS t CROSS JOIN LATERAL (SELECT"
 		  " usermgmt.effective_seconds(t.settings, 'reminder_after') AS after,"
 		  " usermgmt.effective_seconds(t.settings, 'resend_cooldown')"
-		  " AS cooldown OFFSET 0) AS s JOIN usermgmt.invitation AS i"
-		  " ON i.tenant_id = t.tenant_id AND i.state = 'pending'"
-		  " AND i.reminded_at IS NULL AND i.queued_at"
-		  " <= $1 - pg_catalog.make_interval(secs => greatest(s.after,"
-		  " s.cooldown)) JOIN usermgmt.invitation_detail AS d"
-		  " ON d.invitation_id = i.invitation_id"
-		  " AND d.tenant_id = i.tenant_id WHERE s.after > 0"
+		  " AS cooldown OFFSET 0) AS s WHERE s.after > 0"
 		  " AND usermgmt.effective_switch(t.settings, 'invitations_enabled')"
-		  " AND i.expires_at > $1 AND d.can_accept"
+		  " OFFSET 0) AS s JOIN usermgmt.invitation AS i"
+		  " ON i.tenant_id = s.tenant_id AND i.state = 'pending'"
+		  " AND i.reminded_at IS NULL AND i.queued_at <= s.queued_before"
+		  " JOIN usermgmt.invitation_detail AS d"
+		  " ON d.invitation_id = i.invitation_id"
+		  " AND d.tenant_id = i.tenant_id"
+		  " WHERE i.expires_at - $1 > '0' AND d.can_accept"
 		  " AND NOT EXISTS (SELECT FROM usermgmt.address_suppression AS b"
 		  " WHERE b.address = i.canonical_email)"
 		  " AND NOT EXISTS (SELECT FROM usermgmt.outbox AS o"

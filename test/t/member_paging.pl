@@ -320,6 +320,13 @@ foreach my $slug ('big', 'small')
 		'P9: and its members, no more than once for each of two counts');
 }
 
+# Maintenance, which the relay calls every minute.
+my ($read) = value(<<'END') =~ /(\d+)$/;
+BEGIN; SET LOCAL usermgmt.reminder_after = '365 days'; SELECT usermgmt.run_maintenance();
+SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_all_tables WHERE relid = 'usermgmt.invitation'::regclass; ROLLBACK
+END
+cmp_ok($read, '<', 50, 'P9: of a thousand open invitations maintenance reads those that are due a reminder, none');
+
 $_->quit foreach values %admin;
 $node->stop;
 diag(sprintf 'P9: all of this took %.1f s', time - $began);
