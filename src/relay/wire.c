@@ -286,14 +286,18 @@ wire_near_end(Wire *wire)
 FenceAnswer
 wire_ask_fence(Wire *wire)
 {
+	bool ahead = wire->asked;
+
 	wire->prompt = wire->near_end != 0 &&
 				   monotonic_ms() - wire->near_end <= ANSWER_COUNTS_MS;
-	do
+	ask(wire);
+	hear_answer(wire);
+	if (ahead && wire->answer == FENCE_GO &&
+		monotonic_ms() - wire->answered_at > ANSWER_COUNTS_MS)
 	{
 		ask(wire);
 		hear_answer(wire);
-	} while (wire->answer == FENCE_GO &&
-			 monotonic_ms() - wire->answered_at > ANSWER_COUNTS_MS);
+	}
 	return wire->answer;
 }
 
