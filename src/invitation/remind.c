@@ -16,7 +16,8 @@
  * Not where nobody could accept, where a mail still waits, where the address
  * gets none, nor within the cool-down. What is due is a range of the index of
  * those not reminded: the tenants' settings come first (OFFSET 0), and the end
- * of the link is no condition for another index, for nearly all end later.
+ * of the link is no condition for another index (IS TRUE), for nearly all end
+ * later.
  */
 SPI_QUERY(mark_due,
 		  "UPDATE usermgmt.invitation AS n SET reminded_at = $1 FROM ("
@@ -34,7 +35,7 @@ SPI_QUERY(mark_due,
 		  " JOIN usermgmt.invitation_detail AS d"
 		  " ON d.invitation_id = i.invitation_id"
 		  " AND d.tenant_id = i.tenant_id"
-		  " WHERE i.expires_at - $1 > '0' AND d.can_accept"
+		  " WHERE (i.expires_at > $1) IS TRUE AND d.can_accept"
 		  " AND NOT EXISTS (SELECT FROM usermgmt.address_suppression AS b"
 		  " WHERE b.address = i.canonical_email)"
 		  " AND NOT EXISTS (SELECT FROM usermgmt.outbox AS o"
