@@ -130,7 +130,7 @@ refuse_move(SpiRow before, SpiRow after)
 	pg_uuid_t from = row_uuid(before, "tenant_id");
 	pg_uuid_t to = row_uuid(after, "tenant_id");
 
-	if (memcmp(&from, &to, sizeof(pg_uuid_t)) != 0)
+	if (!uuid_equal(&from, &to))
 		ereport(ERROR,
 				(errcode(ERRCODE_UM_WRONG_STATE),
 				 errmsg("an invitation can not move to another tenant")));
