@@ -22,12 +22,14 @@ strings_of(Datum array)
 {
 	List *strings = NIL;
 	Datum *values;
+	bool *nulls;
 	int count;
 
 	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false,
-					  TYPALIGN_INT, &values, NULL, &count);
+					  TYPALIGN_INT, &values, &nulls, &count);
 	for (int i = 0; i < count; i++)
-		strings = lappend(strings, TextDatumGetCString(values[i]));
+		if (!nulls[i])
+			strings = lappend(strings, TextDatumGetCString(values[i]));
 	return strings;
 }
 

@@ -5,7 +5,8 @@ Each function of the schema is called with plausible arguments (probe.call of
 test/t/lib/permissions.sql), some replaced by boundary values of their type, in
 random forms and transactions, on several connections at once. Whatever fails
 must fail with an SQLSTATE of the manual's table; afterwards nothing is broken.
-The same seed makes the same calls; how connections interleave is chance.
+The same seed makes the same calls; how connections interleave is chance. A soak
+takes a new one each time.
 """
 import argparse
 import collections
@@ -360,7 +361,7 @@ def findings(database):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("FUZZ_SEED", random.randrange(1 << 30))))
+    parser.add_argument("--seed", type=int, default=values.seed())
     parser.add_argument("--calls", type=int, default=int(os.environ.get("FUZZ_CALLS", 9000)))
     parser.add_argument("--seconds", type=float, default=float(os.environ.get("FUZZ_SECONDS", 6)))
     parser.add_argument("--sessions", type=int, default=3)

@@ -13,6 +13,8 @@ import sys
 import tempfile
 import time
 
+import values
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 RELAY = os.path.join(HERE, "..", "..", "src", "relay")
 PARTS = ["report", "redact", "transport", "https_reply", "message", "header", "config",
@@ -88,7 +90,7 @@ def culprit(program, records):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("FUZZ_SEED", random.randrange(1 << 30))))
+    parser.add_argument("--seed", type=int, default=values.seed())
     parser.add_argument("--inputs", type=int, default=int(os.environ.get("FUZZ_INPUTS", 10000)))
     options = parser.parse_args()
     print(f"# seed {options.seed}", flush=True)

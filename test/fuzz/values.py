@@ -1,4 +1,6 @@
 """Boundary values of each type, as SQL that never fails by itself."""
+import os
+import random
 
 LONG = "repeat('x', 1048576)"
 TOKENS = ["acme_ann_token", "acme_bob_token", "acme_carl_token", "acme_owner_token",
@@ -87,6 +89,11 @@ TABLES = ["fuzz." + name for name in (
     "information_schema.sql_features", "usermgmt.account", "usermgmt.members", "usermgmt.audit_event",
     "usermgmt.audit_trail", "usermgmt.actor_signal", "public.probe_lead", "public.probe_deal",
     "public.probe_sink", "probe.call", "mine", "mine_too"]
+
+
+def seed():
+    """Of the choices: the given one, a new one in a soak, else always the same."""
+    return int(os.environ.get("FUZZ_SEED", random.randrange(1 << 30) if "USERMGMT_SOAK" in os.environ else 8))
 
 
 def quoted(word):

@@ -241,7 +241,8 @@ run_perl()
 	[ "$suite_failed" -eq 0 ] || keep_results "$work"/perl/tmp_check/log/* || :
 }
 
-# run_fuzz: a short run with a seed of its own each time, which it prints.
+# run_fuzz: short, and the same inputs each time; a soak takes new ones, and prints
+# the seed.
 run_fuzz()
 {
 	# shellcheck disable=SC2086

@@ -242,6 +242,7 @@ SELECT FROM usermgmt.remove_user(:'leaver', confirm => true);
 SELECT cmp_ok(usermgmt.erase_person(:'leaver'), '>', 5, 'B16 a person with a short address is erased');
 SELECT is((SELECT count(*) FROM usermgmt.audit_event WHERE tenant_id = :'acme_id' AND (subject_email IN ('ann@erasing.test', 'a.n@erasing.test', 'n@erasing.test.example') OR reason IN ('ann@erasing.test', 'a.n@erasing.test', 'n@erasing.test.example'))), :others::bigint,
 	'B16 and nobody else, whose address holds it');
+SELECT results_eq($$SELECT usermgmt.names_address('To N@erasing.test.', l) FROM (VALUES ('{n@erasing.test}'::text[]), ('{NULL,n@erasing.test}'), ('{NULL}'), ('{}')) AS v (l)$$, $$VALUES (true), (true), (false), (false)$$, 'B16 a null among the addresses is nobody''s');
 SELECT results_eq(format('SELECT reason FROM usermgmt.audit_event WHERE action = ''user.role_changed'' AND tenant_id = %L AND object_id = %L ORDER BY event_id', :'acme_id', :'stays'), $$VALUES ('ann@erasing.test'), ('erased'), ('erased')$$, 'B16 where it stands alone it is erased');
 
 SELECT * FROM finish();

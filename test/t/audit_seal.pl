@@ -128,7 +128,7 @@ foreach my $n (1 .. 3)
 	scalar_of('SELECT usermgmt.audit_seal()');
 }
 $node->safe_psql('app', slurp_file("$FindBin::Bin/lib/tamper.sql"));
-my ($seed) = $ENV{SEED} // int(rand(1000000));
+my ($seed) = $ENV{SEED} // 8;
 my $report = $node->safe_psql('app', "SELECT * FROM tamper_all($tampered, '$checkpoint', $seed)", timeout => 280);
 my $detected = 0;
 foreach my $line (split /\n/, $report)

@@ -11,7 +11,7 @@ use Time::HiRes qw(time usleep);
 
 my $crashes = $ENV{USERMGMT_SOAK} ? 100 : 12;
 my $clients = 5;
-my $seed    = $ENV{SOAK_SEED} // int rand 1_000_000;
+my $seed    = $ENV{SOAK_SEED} // ($ENV{USERMGMT_SOAK} ? int rand 1_000_000 : 8);
 srand $seed;
 
 my $node = soak_node('soak_crash');
