@@ -298,9 +298,9 @@ array_of(Oid array, const Datum *values, int count, Oid type)
 	char align;
 
 	get_typlenbyvalalign(type, &length, &by_value, &align);
-	return ARG(array, PointerGetDatum(
-						  construct_array((Datum *) values, differences.count,
-										  type, length, by_value, align)));
+	return ARG(array,
+			   PointerGetDatum(construct_array((Datum *) values, count, type,
+											   length, by_value, align)));
 }
 
 /*

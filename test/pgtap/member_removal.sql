@@ -406,5 +406,12 @@ SELECT is(pg_temp.adoption(loss, by_whom, call), outcome, 'D12 ' || what || ': '
 		('of a deactivated one', 'SELECT usermgmt.deactivate_user(%L)', 'ada@acme.test', 'revoked caller ada@acme.test ok'),
 		('an owner too', 'SELECT usermgmt.deactivate_user(%L)', 'owner@acme.test', 'revoked caller owner@acme.test ok'),
 		('an operator is no inviter, and the invitation holds', 'SELECT usermgmt.deactivate_user(%L)', NULL, 'revoked operator ok')) AS c (what, loss, by_whom, outcome), adopted;
+
+-- A subtransaction that counts people while a statement outside of it has noted some, too.
+SELECT pg_temp.join('pia@acme.test') AS pia, pg_temp.join('quin@acme.test') AS quin \gset
+SELECT count(usermgmt.set_workspace_member((usermgmt.create_workspace('w' || n, 'W')).workspace_id, :'quin')) AS x FROM generate_series(1, 40) AS n \gset
+DELETE FROM usermgmt.membership WHERE tenant_id = :'acme_id' AND user_id = :'pia' RETURNING (usermgmt.preview_removal(:'quin')).workspaces \gset
+SELECT is(:'workspaces'::integer, 40, 'S3.34 a removal is previewed while a statement deletes somebody else');
+SELECT is_empty($$SELECT object, detail FROM usermgmt.check() WHERE problem = 'members are counted wrong'$$, 'S3.10 and everybody is counted once');
 SELECT * FROM finish();
 ROLLBACK;
