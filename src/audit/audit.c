@@ -29,12 +29,14 @@ struct AuditBatch
 };
 
 static AuditOperation operation;
+static int operation_level; /* the transaction nesting level it began at */
 static Within unlocked;
 
 void
 audit_operation(const AuditOperation *begun)
 {
 	operation = *begun;
+	operation_level = GetCurrentTransactionNestLevel();
 }
 
 void
@@ -56,11 +58,16 @@ at_transaction_end(XactEvent event, void *arg)
 		audit_operation_end();
 }
 
+/*
+ * One that fails within the operation is the business of whatever the operation
+ * sets off, such as a trigger of an attached table that handles an error.
+ */
 static void
 at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
 					  SubTransactionId parent, void *arg)
 {
-	if (event == SUBXACT_EVENT_ABORT_SUB)
+	if (event == SUBXACT_EVENT_ABORT_SUB &&
+		GetCurrentTransactionNestLevel() <= operation_level)
 		audit_operation_end();
 }
 

@@ -242,5 +242,20 @@ SET LOCAL search_path = public;
 SELECT is((SELECT count(*) FROM shop.badge), 0::bigint, 'a foreign key to the membership cascades');
 SELECT is_empty('SELECT DISTINCT who FROM tap_removal_bad.got', 'R9 a trigger behind it that changes the search_path chooses no operator of our statements');
 
+-- A trigger that handles an error takes nothing from the operation that set it off.
+CREATE TABLE shop.careful (id integer PRIMARY KEY, tenant uuid, owner uuid);
+CREATE FUNCTION shop.handle() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM 1 / 0;
+EXCEPTION WHEN division_by_zero THEN
+	RETURN NEW;
+END $$;
+CREATE TRIGGER handle BEFORE UPDATE ON shop.careful FOR EACH ROW EXECUTE FUNCTION shop.handle();
+SELECT usermgmt.attach_table('shop.careful', 'tenant', owner_column => 'owner') AS x, pg_temp.join('kay@acme.test') AS kay \gset
+INSERT INTO shop.careful VALUES (1, :'acme_id', :'kay');
+SELECT usermgmt.remove_user(:'kay', reason => 'moved away', confirm => true) AS x \gset
+SELECT results_eq(format('SELECT reason FROM usermgmt.audit_event WHERE action = %L AND object_id = %L OR action = %L', 'user.removed', :'kay', 'shop.careful.updated'),
+	$$VALUES ('moved away'), ('moved away')$$, 'S3.34 the trail has the reason of a removal also where a trigger handled an error on the way');
+
 SELECT * FROM finish();
 ROLLBACK;
