@@ -146,7 +146,8 @@ CREATE VIEW usermgmt.broken_invariant (problem, object, detail) AS
 			FROM usermgmt.membership AS m
 			CROSS JOIN LATERAL (
 				SELECT m.role, 'infinity'::date
-				UNION ALL SELECT 'any', coalesce((m.last_login_at AT TIME ZONE 'UTC')::date, '-infinity') WHERE m.status = 'active'
+				UNION ALL SELECT 'any', CASE WHEN m.last_login_at IS NULL THEN '-infinity' ELSE greatest((m.last_login_at AT TIME ZONE 'UTC')::date, '4714-11-24 BC') END
+					WHERE m.status = 'active'
 			) AS k (role, day)
 			CROSS JOIN LATERAL (
 				SELECT '00000000-0000-0000-0000-000000000000'::uuid

@@ -221,6 +221,12 @@ SELECT is(pg_temp.after(since), answer, 'S3.8 after ' || since || ' it is ' || a
 	FROM (VALUES (INTERVAL '30 days' - INTERVAL '1 second', 'active active active 6+3'), (INTERVAL '720 hours' - INTERVAL '1 microsecond', 'active active active 6+3'), (INTERVAL '720 hours', 'inactive inactive inactive 5+4'),
 		(INTERVAL '720 hours' + INTERVAL '1 second', 'inactive inactive inactive 5+4')) AS v (since, answer);
 SELECT is(pg_temp.after(NULL), 'never_logged_in never_logged_in never_logged_in 5+3', 'S3.9 who has had no session ever has never logged in');
+CREATE FUNCTION pg_temp.wrong_after(at timestamptz) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE usermgmt.membership SET last_login_at = at WHERE user_id = (SELECT id FROM staff WHERE name = 'm1');
+	RETURN (SELECT count(*) FROM usermgmt.check() WHERE problem = 'members are counted wrong');
+END $$;
+SELECT is(pg_temp.wrong_after(at), 0::bigint, 'S3.10 check() counts as the statistics do, also a last log-in at ' || at) FROM unnest('{-infinity,infinity,2026-01-01 00:00:00 UTC}'::timestamptz[]) AS at;
 SELECT pg_temp.after('0') AS x \gset
 
 -- Licenses (S3.38); the owner who looked above used one.
