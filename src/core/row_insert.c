@@ -128,8 +128,14 @@ take(RowInsert *insert, Relation relation)
 	target = prepared->target;
 	target->ri_RelationDesc = relation;
 	for (int i = 0; i < target->ri_NumIndices; i++)
+	{
+		IndexInfo *info = target->ri_IndexRelationInfo[i];
+
 		target->ri_IndexRelationDescs[i] =
 			index_open(prepared->indexes[i], RowExclusiveLock);
+		info->ii_AmCache = NULL; /* GIN and BRIN keep what they opened */
+		info->ii_Context = CurrentMemoryContext;
+	}
 	ResetPerTupleExprContext(prepared->estate);
 	return prepared;
 }
