@@ -36,6 +36,11 @@ usermgmt_witness_main(Datum database)
 											  InvalidOid, 0);
 	SetConfigOption("search_path", "pg_catalog, usermgmt, pg_temp", PGC_SUSET,
 					PGC_S_SESSION);
+	/* Whatever the database's transactions begin with. */
+	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET,
+					PGC_S_SESSION);
+	SetConfigOption("default_transaction_isolation", "read committed",
+					PGC_SUSET, PGC_S_SESSION);
 	/* The caller waits, and may hold what this would wait for. */
 	SetConfigOption("lock_timeout", "1s", PGC_SUSET, PGC_S_SESSION);
 	StartTransactionCommand();

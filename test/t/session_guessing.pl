@@ -148,6 +148,16 @@ is(ask($owner, sprintf $log_in, 'seven quiet lanterns'), 'ok', 'R15: and the new
 	is(join(' ', sort keys %answer), 'UM020 UM022', 'R15: who has stolen a session is throttled too');
 	cmp_ok($answer{UM020}, '<=', 12, "R15: with a new connection for every guess at its password: $answer{UM020} of 20 evaluated");
 	cmp_ok(ask($operator, "SELECT failures FROM usermgmt.login_throttle WHERE address = 'ann\@acme.example'"), '>', 5, 'R15: the failures are written down');
+
+	# Nor do the settings of the database, with which the worker that counts begins.
+	ask($operator, 'DELETE FROM usermgmt.login_throttle');
+	ask($operator, "ALTER DATABASE app SET default_transaction_read_only = on; ALTER DATABASE app SET default_transaction_isolation = 'serializable'");
+	my $thief = connection($node, 'app', '-U', 'web');
+	ask($thief, "SELECT FROM usermgmt.use_session('$token', 'connection')");
+	ask($thief, "BEGIN READ WRITE; SELECT usermgmt.change_password('a guess', 'another long one')");
+	$thief->quit;
+	is(ask($operator, 'SELECT failures FROM usermgmt.login_throttle'), '1', 'R15: also where transactions of the database only read by default');
+	ask($operator, 'ALTER DATABASE app RESET ALL');
 }
 
 diag(sprintf 'R15, D24: %d of %d guesses by %d clients were evaluated in %d s of moved clock; longest wait %d s', $evaluated, $evaluated + $refused, $clients, $seconds, $wait);
