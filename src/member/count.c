@@ -11,9 +11,8 @@
  * A change adds rows with the difference and touches none, so nobody waits for
  * anybody and no snapshot is too old; the sum is exact at every instant.
  * run_maintenance() folds them. Activity changes by the passing of time alone:
- * it is a sum of days (UTC) and a look at the members of one. Both
- * member_statistics and the health of a workspace do that. A log-in adds rows
- * once a day and member, and for each workspace of the member.
+ * it is a sum of days (UTC) and a look at the members of one. A log-in adds
+ * rows once a day and member, and for each workspace of the member.
  *
  * A place in a workspace counts by what the membership is. Whoever gives or
  * takes a place locks the membership FOR SHARE before looking at it, and
@@ -23,9 +22,10 @@
 #include "postgres.h"
 
 #include "utils/array.h"
-#include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 #include "core/day.h"
+#include "core/errors.h"
 #include "core/notes.h"
 #include "core/row_insert.h"
 #include "core/transition.h"
@@ -68,6 +68,9 @@ SPI_QUERY(fold_counts,
 		  TIMESTAMPTZOID);
 SPI_QUERY(clear_places,
 		  "DELETE FROM usermgmt.member_count WHERE workspace_id <> $1",
+		  UUIDOID);
+SPI_QUERY(find_counted_place,
+		  "SELECT FROM usermgmt.member_count WHERE workspace_id <> $1 LIMIT 1",
 		  UUIDOID);
 SPI_QUERY(find_places,
 		  "SELECT workspace_id FROM usermgmt.workspace_member"
@@ -280,10 +283,10 @@ member_count_place(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger =
 		trigger_require(fcinfo, TRIGGER_EVENT_AFTER | TRIGGER_EVENT_ROW);
-	bool gone = !TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
 
 	SPI_connect();
-	note_place(trigger_row(trigger), gone ? -1 : 1);
+	note_place(trigger_row(trigger),
+			   TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? 1 : -1);
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 		note_place(trigger_new_row(trigger), 1);
 	SPI_finish();
@@ -293,14 +296,11 @@ member_count_place(PG_FUNCTION_ARGS)
 static SpiArg
 array_of(Oid array, const Datum *values, int count, Oid type)
 {
-	int16 length;
-	bool by_value;
-	char align;
+	TypeCacheEntry *entry = lookup_type_cache(type, 0);
 
-	get_typlenbyvalalign(type, &length, &by_value, &align);
-	return ARG(array,
-			   PointerGetDatum(construct_array((Datum *) values, count, type,
-											   length, by_value, align)));
+	return ARG(array, PointerGetDatum(construct_array(
+						  (Datum *) values, count, type, entry->typlen,
+						  entry->typbyval, entry->typalign)));
 }
 
 /*
@@ -377,7 +377,7 @@ member_count_write(PG_FUNCTION_ARGS)
 }
 
 /*
- * AFTER TRUNCATE trigger on the places.
+ * AFTER TRUNCATE trigger on the places, of which an old snapshot may miss some.
  */
 PG_FUNCTION_INFO_V1(member_count_clear);
 Datum
@@ -386,6 +386,8 @@ member_count_clear(PG_FUNCTION_ARGS)
 	trigger_require(fcinfo, TRIGGER_EVENT_AFTER);
 	SPI_connect();
 	spi_run(clear_places, ARG_UUID(nil));
+	if (spi_latest(find_counted_place, ARG_UUID(nil)) > 0)
+		refuse_concurrent("change of the places");
 	SPI_finish();
 	return PointerGetDatum(NULL);
 }
