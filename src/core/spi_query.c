@@ -91,6 +91,16 @@ set_out(SpiQuery *query, const SpiArg *args, Datum *values, char *nulls)
 	}
 }
 
+static Snapshot
+snapshot_of(SpiView view)
+{
+	Snapshot latest = GetLatestSnapshot();
+
+	if (view == SPI_VIEW_BEFORE)
+		latest->curcid = GetActiveSnapshot()->curcid;
+	return latest;
+}
+
 uint64
 spi_execute(SpiQuery *query, const SpiArg *args, SpiView view)
 {
@@ -100,10 +110,10 @@ spi_execute(SpiQuery *query, const SpiArg *args, SpiView view)
 	MemoryContext context = CurrentMemoryContext;
 
 	set_out(query, args, values, nulls);
-	if (view == SPI_VIEW_LATEST && !IsInParallelMode())
-		result = SPI_execute_snapshot(query->plan, values, nulls,
-									  GetLatestSnapshot(), InvalidSnapshot,
-									  true, true, 0);
+	if (view >= SPI_VIEW_LATEST && !IsInParallelMode())
+		result =
+			SPI_execute_snapshot(query->plan, values, nulls, snapshot_of(view),
+								 InvalidSnapshot, true, true, 0);
 	else
 		result = SPI_execute_plan(query->plan, values, nulls,
 								  view != SPI_VIEW_COMMAND, 0);

@@ -44,8 +44,10 @@ typedef enum SpiView
 {
 	SPI_VIEW_COMMAND, /* a new command of this transaction; may write */
 	SPI_VIEW_QUERY,	  /* the snapshot of the calling query; reads only */
-	SPI_VIEW_LATEST	  /* everything committed by now, at every isolation level;
+	SPI_VIEW_LATEST,  /* everything committed by now, at every isolation level;
 						 reads only; within a parallel query, as above */
+	SPI_VIEW_BEFORE	  /* for a trigger: the same, but nothing that the statement
+						 that set it off has changed */
 } SpiView;
 
 /* clang-format off */
@@ -69,6 +71,7 @@ typedef enum SpiView
 #define spi_run(...)	SPI_CALL(SPI_VIEW_COMMAND, __VA_ARGS__)
 #define spi_read(...)	SPI_CALL(SPI_VIEW_QUERY, __VA_ARGS__)
 #define spi_latest(...)	SPI_CALL(SPI_VIEW_LATEST, __VA_ARGS__)
+#define spi_before(...)	SPI_CALL(SPI_VIEW_BEFORE, __VA_ARGS__)
 
 #define ARG(oid, datum)		((SpiArg){(oid), (datum), false})
 #define ARG_NULL(oid)		((SpiArg){(oid), (Datum) 0, true})
@@ -91,7 +94,7 @@ extern SpiArg spi_arg_uuid(const pg_uuid_t *u);
 /* A jsonb argument; NULL when j is NULL. */
 extern SpiArg spi_arg_jsonb(const Jsonb *j);
 
-/* What spi_run, spi_read and spi_latest call. */
+/* What spi_run, spi_read, spi_latest and spi_before call. */
 extern uint64 spi_execute(SpiQuery *query, const SpiArg *args, SpiView view);
 
 /* Opens a cursor for reading many rows (SPI_cursor_fetch); not in parallel

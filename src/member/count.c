@@ -5,8 +5,7 @@
  *
  * Who counts does so twice: by role and status (the day is "infinity"), and,
  * with access, by the day of the last log-in (the role is "any"). So a log-in
- * changes only days, and whoever asks for the active ones reads only the days
- * since the threshold, however long the history is.
+ * changes only days, of which whoever asks reads those since the threshold.
  *
  * A change adds rows with the difference and touches none, so nobody waits for
  * anybody and no snapshot is too old; the sum is exact at every instant.
@@ -17,7 +16,8 @@
  * A place in a workspace counts by what the membership is. Whoever gives or
  * takes a place locks the membership FOR SHARE before looking at it, and
  * whoever changes the membership looks at the places as they are by then, not
- * at those of an old snapshot: so each sees the other.
+ * at those of an old snapshot: so each sees the other. Where one statement does
+ * both, only the places from before it move.
  */
 #include "postgres.h"
 
@@ -181,7 +181,7 @@ note_change(const Class *before, const Class *after,
 }
 
 /*
- * Note it for the tenant, and for each workspace where the person works now.
+ * Note it for the tenant, and for each workspace where the person works.
  */
 static void
 note_everywhere(const Class *before, const Class *after, SpiRow member)
@@ -192,7 +192,7 @@ note_everywhere(const Class *before, const Class *after, SpiRow member)
 	note_change(before, after, &nil);
 	SPI_connect();
 	places =
-		spi_latest(find_places, ARG_UUID(before->tenant_id), ARG_UUID(user_id));
+		spi_before(find_places, ARG_UUID(before->tenant_id), ARG_UUID(user_id));
 	for (uint64 i = 0; i < places; i++)
 	{
 		pg_uuid_t workspace_id = row_uuid(spi_row(i), "workspace_id");

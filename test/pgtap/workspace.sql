@@ -585,5 +585,31 @@ SELECT is_empty($$SELECT k FROM unnest(ARRAY['', 'User', 'users', 'ws_', 'u', 't
 SELECT is(concat(usermgmt.id(NULL), usermgmt.public_id(NULL, gen_random_uuid()), usermgmt.public_id('ws', NULL)), '', 'S4.18 of NULL there is none');
 SELECT is(pg_temp.run_as('tap_workspace_app', $$SELECT usermgmt.id(usermgmt.public_id('ws', '01890a5d-ac96-774b-bcce-b302099a8057'))$$), '01890a5d-ac96-774b-bcce-b302099a8057', 'S4.18 the application may use both');
 
+-- Both at once, by plain SQL: a statement that changes a membership and its places counts once.
+CREATE FUNCTION pg_temp.miscounted(statements text[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	found bigint;
+BEGIN
+	EXECUTE format('WITH a AS (%s RETURNING 1), b AS (%s RETURNING 1) SELECT', VARIADIC statements);
+	SELECT count(*) INTO found FROM usermgmt.check() WHERE problem = 'members are counted wrong';
+	RAISE SQLSTATE 'XX999';
+EXCEPTION WHEN SQLSTATE 'XX999' THEN
+	RETURN found;
+END $$;
+SELECT pg_temp.tenant('both') AS both_id, pg_temp.join('in@both.test') AS placed, pg_temp.join('out@both.test') AS free \gset
+SELECT workspace_id AS first FROM usermgmt.create_workspace('first', 'First') \gset
+SELECT workspace_id AS second FROM usermgmt.create_workspace('second', 'Second') \gset
+SELECT role AS x FROM usermgmt.set_workspace_member(:'first', :'placed') \gset
+CREATE TEMPORARY TABLE change AS SELECT what, format(statement, :'placed', :'free', :'both_id', :'first', :'second') AS statement FROM (VALUES
+	('role', 'UPDATE usermgmt.membership SET role = ''admin'' WHERE user_id IN (%1$L, %2$L)'),
+	('log-in', 'UPDATE usermgmt.membership SET last_login_at = now() - INTERVAL ''40 days'' WHERE user_id IN (%1$L, %2$L)'),
+	('status', 'UPDATE usermgmt.membership SET status = ''deactivated'' WHERE user_id IN (%1$L, %2$L)'),
+	('leaving', 'DELETE FROM usermgmt.membership WHERE user_id = %1$L'),
+	('place given', 'INSERT INTO usermgmt.workspace_member (tenant_id, workspace_id, user_id, role) VALUES (%3$L, %5$L, %2$L, ''member'')'),
+	('place taken', 'DELETE FROM usermgmt.workspace_member WHERE user_id = %1$L'),
+	('place moved', 'UPDATE usermgmt.workspace_member SET workspace_id = %5$L WHERE user_id = %1$L')) AS c (what, statement);
+SELECT is(pg_temp.miscounted(ARRAY[a.statement, b.statement]), 0::bigint, format('S3.10 counted once: %s and %s in one statement', a.what, b.what))
+	FROM change AS a, change AS b WHERE (a.what LIKE 'place%') <> (b.what LIKE 'place%') AND (a.what, b.what) NOT IN (('leaving', 'place moved'), ('place moved', 'leaving'));
+
 SELECT * FROM finish();
 ROLLBACK;
