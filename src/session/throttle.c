@@ -163,6 +163,10 @@ throttle_end(const Address *address)
 	login_slot_release(hash_of(address));
 }
 
+/*
+ * The seconds to wait. A moment further away than the longest wait is from
+ * before the clock was set back: nobody waits for that.
+ */
 int
 throttle_wait(const Address *address)
 {
@@ -174,7 +178,9 @@ throttle_wait(const Address *address)
 		next = row_time(spi_row(0), "next_try_at");
 	if (remembered != NULL)
 		next = Max(next, remembered->next_try_at);
-	return next <= now ? 0 : (int) ((next - now) / USECS_PER_SEC) + 1;
+	if (next <= now || next > now + LONGEST_WAIT * USECS_PER_SEC)
+		return 0;
+	return (int) ((next - now) / USECS_PER_SEC) + 1;
 }
 
 /*

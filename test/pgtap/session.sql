@@ -57,6 +57,11 @@ UPDATE usermgmt.login_throttle SET next_try_at = clock_timestamp() + interval '5
 SELECT results_eq($$SELECT outcome, session_token, (detail ->> 'retry_after')::int BETWEEN 1 AND 60 FROM usermgmt.log_in('Bob@ACME.test ', 'secret of bob@acme.test')$$, $$VALUES ('try_later', NULL::text, true)$$,
 	'also with the right password, and it is told how long');
 SELECT is((SELECT outcome FROM usermgmt.log_in('carol@acme.test', 'secret of carol@acme.test')), 'ok', 'nobody else has to');
+SAVEPOINT clock;
+UPDATE usermgmt.login_throttle SET next_try_at = clock_timestamp() + interval '1 day', last_failure_at = clock_timestamp() + interval '1 day' WHERE address = 'bob@acme.test';
+SELECT is((SELECT outcome FROM usermgmt.log_in('bob@acme.test', 'secret of bob@acme.test')), 'ok', 'R15 nor anybody for longer than a minute, where the clock was set back by a day');
+SELECT is(array_to_string(pg_temp.outcomes('bob@acme.test', 3), ' '), 'invalid_credentials try_later', 'R15 and the next wrong password waits as ever');
+ROLLBACK TO SAVEPOINT clock;
 SELECT pg_temp.tenant('beta') AS beta_id \gset
 SELECT pg_temp.token_of(pg_temp.invite('bob@acme.test')) AS beta_token \gset
 SELECT is((SELECT outcome FROM usermgmt.accept_invitation(:'beta_token', 'secret of bob@acme.test')), 'try_later', 'S4.2 accepting with a password is throttled like signing in');
