@@ -193,5 +193,21 @@ SELECT is((SELECT count(*)::int FROM usermgmt.outbox_claim('test', 1000) WHERE l
 SET LOCAL usermgmt.mails_per_address = 0;
 SELECT is((SELECT count(*)::int FROM usermgmt.outbox WHERE state = 'queued' AND held AND due_at <= clock_timestamp()), 0, 'and none is forgotten');
 
+-- Whether there is room is read off the index, however many an address has got.
+SET LOCAL session_replication_role = replica;
+INSERT INTO usermgmt.outbox (message_id, tenant_id, kind, subject_id, recipient, state, due_at, created_at, claimed_at, finished_at)
+SELECT gen_random_uuid(), tenant_id, 'invitation', gen_random_uuid(), CASE WHEN n <= 2000 THEN 'crowd@flood.test' ELSE n || '@flood.test' END,
+	'sent', now(), now(), now() - interval '1 second' * (n % 3000), now()
+FROM usermgmt.tenant, generate_series(1, 10000) AS n WHERE slug = 'acme';
+SET LOCAL session_replication_role = origin;
+ANALYZE usermgmt.outbox;
+SET LOCAL usermgmt.mails_per_address = 5;
+SELECT pg_temp.invite('crowd@flood.test') AS x \gset
+SELECT idx_tup_fetch + seq_tup_read AS read FROM pg_stat_xact_all_tables WHERE relid = 'usermgmt.outbox'::regclass \gset
+SELECT is_empty($$SELECT recipient FROM usermgmt.outbox_claim('test', 1000) WHERE recipient = 'crowd@flood.test'$$, 'an address that got two thousand has to wait');
+SELECT cmp_ok(idx_tup_fetch + seq_tup_read - :read, '<', 500::bigint, 'of which only as many are read as may come within an hour')
+FROM pg_stat_xact_all_tables WHERE relid = 'usermgmt.outbox'::regclass;
+SET LOCAL usermgmt.mails_per_address = 0;
+
 SELECT * FROM finish();
 ROLLBACK;
