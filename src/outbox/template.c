@@ -36,6 +36,16 @@ variable_set(VariableList *list, const char *name, const char *value)
 		variable->value = value;
 }
 
+static size_t
+name_length(const char *name)
+{
+	const char *s = name;
+
+	while ((*s >= 'a' && *s <= 'z') || *s == '_')
+		s++;
+	return s - name;
+}
+
 const char *
 template_read_tag(const char *s, TemplateTag *tag, TemplateProblem *problem)
 {
@@ -43,7 +53,7 @@ template_read_tag(const char *s, TemplateTag *tag, TemplateProblem *problem)
 	size_t length;
 
 	tag->sigil = *name != '\0' && strchr("#^/", *name) != NULL ? *name++ : '\0';
-	length = strspn(name, "abcdefghijklmnopqrstuvwxyz_");
+	length = name_length(name);
 	if (length == 0 || length > VARIABLE_NAME_MAX ||
 		strncmp(name + length, "}}", 2) != 0)
 	{
