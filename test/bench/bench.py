@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 
+import machine
 from measure import WORK, Options, Skip, psql, results, say, skip, skipped
 
 CHECK = "--check"  # the arguments, and do nothing
@@ -58,7 +59,7 @@ def conditions():
 
 def document(began, minutes):
     """The generated part of docs/performance.md."""
-    lines = [f"PostgreSQL {began}; {minutes:.0f} minutes.", "",
+    lines = [f"PostgreSQL {began}; {minutes:.0f} minutes.", f"The machine's speed: {machine.summary()}.", "",
              "| # | what | measured | goal | |", "| --- | --- | --- | --- | --- |"]
     lines += [f"| {r.promise} | {r.what} <sup>{n}</sup> | {r.figure} | {r.goal or ''} | {r.verdict()} |"
               for n, r in enumerate(results, 1)]
@@ -79,11 +80,14 @@ def main():
     say(f"PostgreSQL {began}")
     for name in names or BENCHES:
         part = time.monotonic()
+        machine.sample()
         try:
             importlib.import_module(name).run()
         except Skip as reason:
             skip(BENCHES[name].split()[0], str(reason))
         say(f"… {name}: {time.monotonic() - part:.0f} s")
+    machine.sample()
+    say(f"The machine's speed: {machine.summary()}.")
     missed = sum(result.holds is False for result in results)
     held = sum(result.holds is True for result in results)
     say(f"{held} goals hold, {missed} are missed, {len(skipped)} skipped")

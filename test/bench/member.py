@@ -3,6 +3,7 @@ import statistics
 import subprocess
 
 from data import SMALL, history
+from machine import Beside
 from measure import Figure, Options, report
 from pq import Connection, settle
 
@@ -43,10 +44,12 @@ def people(data, number):
 def deactivation(data):
     *persons, last = people(data, Options.rounds * 4 + 1)
     with data.operator_connection(synchronous_commit="off") as operator:
-        costs = [operator.cost(1, lambda _, person=person: operator.call(DEACTIVATE, person)) / 1000
-                 for person in persons]
-    report("P6", f"deactivate_user with {SESSIONS} live sessions, server time",
-           Figure.of(costs[1:], "ms"), "≤ 2", f"`{DEACTIVATE}`, processor time")
+        with Beside() as speed:
+            costs = [operator.cost(1, lambda _, person=person: operator.call(DEACTIVATE, person)) / 1000
+                     for person in persons]
+    figure = Figure.of(costs[1:], "ms")
+    report("P6", f"deactivate_user with {SESSIONS} live sessions, server time", figure, "≤ 2",
+           f"`{DEACTIVATE}`, processor time{speed.note(figure)}")
     log = subprocess.run(["psql", "-X", "-d", data.name], input=EXPLAIN.format(user=last),
                          capture_output=True, text=True, check=True).stderr
     statements = log.count("UPDATE usermgmt.session ")
