@@ -7,8 +7,10 @@ keeps its files below BENCH_WORK. ./run bench makes both and takes them away.
 """
 import importlib
 import os
+import re
 import signal
 import sys
+import textwrap
 import time
 
 import machine
@@ -57,15 +59,25 @@ def conditions():
             f"{Options.seconds} s, {Options.rows} rows, {Options.samples} samples, {Options.calls} calls")
 
 
+def note(number, how):
+    """A note below the table, on lines that can be read; none begins with what Markdown would take for a list."""
+    kept = re.sub(r" (?=([-+*#>]|[0-9]+[.)]) )", "\0", how)
+    return textwrap.fill(f"{number}. {kept}", 160, subsequent_indent="   ", break_long_words=False,
+                         break_on_hyphens=False).replace("\0", " ")
+
+
 def document(began, minutes):
-    """The generated part of docs/performance.md."""
+    """The generated part of docs/performance.md. Lines of the table that were made alike share a note."""
     lines = [f"PostgreSQL {began}; {minutes:.0f} minutes.", f"The machine's speed: {machine.summary()}.", "",
              "| # | what | measured | goal | |", "| --- | --- | --- | --- | --- |"]
-    lines += [f"| {r.promise} | {r.what} <sup>{n}</sup> | {r.figure} | {r.goal or ''} | {r.verdict()} |"
-              for n, r in enumerate(results, 1)]
+    notes = []
+    for r in results:
+        if not notes or notes[-1] != r.how:
+            notes.append(r.how)
+        lines.append(f"| {r.promise} | {r.what} <sup>{len(notes)}</sup> | {r.figure} | {r.goal or ''} | {r.verdict()} |")
     lines += [f"| {promise} | {why} | skipped | | |" for promise, why in skipped]
     lines += ["", "Made by:", ""]
-    lines += [f"{n}. {r.how}" for n, r in enumerate(results, 1)]
+    lines += [note(number, how) for number, how in enumerate(notes, 1)]
     return "\n".join(lines) + "\n"
 
 
