@@ -1,10 +1,13 @@
 """P3 and P4: inviting, and accepting, beside the rows that they write."""
-import ctypes
 import multiprocessing
 import os
+import shutil
+import subprocess
 import time
 
-from measure import Options, Pgbench, Ratio, Skip, Stopwatch, in_turn, one_line, report
+from data import ROOT
+from machine import Sodium
+from measure import WORK, Options, Pgbench, Ratio, Stopwatch, in_turn, one_line, psql, report, skip
 from pq import Connection, settle
 from twins import twins
 
@@ -46,6 +49,7 @@ GUESTS = 60  # a round of acceptances
 NEWCOMERS = 30  # acceptances of each client in a round
 NEXT_GUEST = "SELECT link FROM bench.guest WHERE n = (SELECT nextval('bench.next'))"
 NEW_PASSWORD = "seven quiet lanterns on the bridge"
+HASH_ALONE = "SELECT bench.bare_hash();\n"
 FOREIGN = "b"  # the tenant that people of acme are invited to
 ACCEPT = "SELECT outcome FROM usermgmt.accept_invitation($1)"
 # The rows that accept_invitation() leaves of somebody who has an account.
@@ -197,30 +201,28 @@ def accept():
            Ratio(costs["raw"], costs["ours"]), None, how + ", processor time")
 
 
-class Hasher:  # pylint: disable=too-few-public-methods
-    """libsodium without a database, at the default cost."""
-
-    def __init__(self):
-        try:
-            self.sodium = ctypes.CDLL("libsodium.so.23")
-        except OSError as error:
-            raise Skip(f"libsodium.so.23 cannot be loaded: {error}") from error
-        self.sodium.sodium_init()  # chooses the fast implementation
-        self.out = ctypes.create_string_buffer(128)
-
-    def hash(self):
-        self.sodium.crypto_pwhash_str_alg(self.out, b"correct horse battery staple", ctypes.c_ulonglong(28),
-                                          ctypes.c_ulonglong(3), ctypes.c_size_t(64 << 20), 2)
-
-
 def bare_hashes(seconds):
     """Hashes per second of a process."""
-    hasher = Hasher()
+    hasher = Sodium()
     count, began = 0, time.monotonic()
     while time.monotonic() - began < seconds:
         hasher.hash()
         count += 1
     return count / (time.monotonic() - began)
+
+
+def make_hash_function(data):
+    """bench.bare_hash(): the hash alone, in a backend. False, having said why, where it cannot be built."""
+    library = os.path.join(WORK, "bare_hash.so")
+    headers = subprocess.run(["pg_config", "--includedir-server"], capture_output=True, text=True, check=True).stdout.strip()
+    compiler = shutil.which("cc") or "gcc"
+    built = subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-I", headers, "-o", library, f"{ROOT}/bare_hash.c", "-lsodium"],
+                           capture_output=True, text=True, check=False)
+    if built.returncode != 0:
+        skip("P4", f"bare_hash.c: {built.stderr}")
+        return False
+    psql(data.name, "-c", f"CREATE FUNCTION bench.bare_hash() RETURNS boolean LANGUAGE c AS '{library}'")
+    return True
 
 
 def newcomers(data, number):
@@ -243,19 +245,28 @@ def accept_with_hash():
     seconds = max(4, Options.seconds)
     rounds = max(3, Options.rounds // 2)
     alone = Options.rounds * 10
-    hasher = Hasher()
+    hasher = Sodium()
     newcomers(data, NEWCOMERS * 2 * cores * rounds + alone)
     script = (f"{NEXT_GUEST} \\gset\n"
               f"SELECT outcome FROM usermgmt.accept_invitation(:link, '{NEW_PASSWORD}');\n")
     pgbench = Pgbench(data.name, 2 * cores, "bench_app")
     # As a backend is, each is a session of its own: the scheduler shares by these.
     with multiprocessing.Pool(cores, os.setsid) as pool:
-        found = in_turn(rounds, {
-            "ours": lambda: pgbench.rate(script, transactions=NEWCOMERS),
-            "bare": lambda: sum(pool.map(bare_hashes, [seconds] * cores))})
+        variants = {"ours": lambda: pgbench.rate(script, transactions=NEWCOMERS),
+                    "bare": lambda: sum(pool.map(bare_hashes, [seconds] * cores))}
+        if make_hash_function(data):
+            alone_there = Pgbench(data.name, cores, "bench_app")  # as many as have a slot
+            variants["backend"] = lambda: alone_there.rate(HASH_ALONE, transactions=2 * NEWCOMERS)
+        found = in_turn(rounds, variants)
     report("P4", f"accept_invitation with a new password / bare libsodium, {cores} cores",
            Ratio(found["ours"], found["bare"]), "≥ 0.95",
            f"{pgbench.shown(script, f'-t {NEWCOMERS}')} / crypto_pwhash_str() in {cores} processes, 64 MiB, 3 passes")
+    if "backend" in found:
+        how = alone_there.shown(HASH_ALONE, f"-t {2 * NEWCOMERS}") + " (bare_hash.c)"
+        report("P4", f"accept_invitation with a new password / the hash alone in {cores} backends",
+               Ratio(found["ours"], found["backend"]), None, f"as above / {how}")
+        report("P4", f"the hash alone in {cores} backends / bare libsodium, {cores} cores",
+               Ratio(found["backend"], found["bare"]), None, f"{how} / as above")
 
     def bare():
         began = time.thread_time_ns()
