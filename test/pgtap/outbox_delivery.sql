@@ -190,6 +190,13 @@ SELECT is_empty($$SELECT recipient FROM usermgmt.outbox_claim('test', 1000)$$, '
 UPDATE usermgmt.outbox SET due_at = clock_timestamp() WHERE state = 'queued' AND held;
 UPDATE usermgmt.outbox SET claimed_at = claimed_at - interval '1 hour' WHERE state = 'claimed';
 SELECT is((SELECT count(*)::int FROM usermgmt.outbox_claim('test', 1000) WHERE lower(recipient) = 'victim@flood.test'), 3, 'an hour later they go');
+SELECT pg_temp.invite('later@flood.test') AS x, pg_temp.invite('alone@flood.test') AS y \gset
+SELECT usermgmt.use_tenant('flood1') IS NULL AS x, pg_temp.invite('later@flood.test') AS y \gset
+SELECT is((SELECT count(*)::int FROM usermgmt.outbox_claim('test', 1000) WHERE recipient = 'later@flood.test'), 2, 'two mails go');
+SELECT usermgmt.use_tenant('flood2') IS NULL AS x, pg_temp.invite('later@flood.test') AS y \gset
+SELECT usermgmt.use_tenant('flood3') IS NULL AS x, pg_temp.invite('later@flood.test') AS y, pg_temp.invite('alone@flood.test') AS z \gset
+SELECT is((SELECT string_agg(recipient, ' ' ORDER BY recipient) FROM usermgmt.outbox_claim('test', 1000)), 'alone@flood.test later@flood.test', 'of two more one, and what went before counts with what goes now');
+SELECT usermgmt.use_tenant('acme') AS x \gset
 SET LOCAL usermgmt.mails_per_address = 0;
 SELECT is((SELECT count(*)::int FROM usermgmt.outbox WHERE state = 'queued' AND held AND due_at <= clock_timestamp()), 0, 'and none is forgotten');
 
