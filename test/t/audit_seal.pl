@@ -110,6 +110,7 @@ is("@notes", scalar_of("SELECT string_agg('usermgmt_event:' || event_id, ' ' ORD
 	'S2.12: in the order of the events');
 ask($slow, 'RESET usermgmt.notify_events; RESET usermgmt.log_events');
 ask($other, 'UNLISTEN *');
+$_->quit foreach $slow, $other; # before what takes longer than they may wait
 
 # R17: random tamperings by a superuser, each undone, against one saved checkpoint.
 scalar_of("SET session_replication_role = replica; TRUNCATE usermgmt.audit_event, usermgmt.audit_seal, usermgmt.audit_head");
@@ -157,7 +158,6 @@ like(($node->psql('app', "SELECT usermgmt.audit_verify('nobody')"))[2], qr/there
 scalar_of(sprintf $bulk, 'acme', 20000);
 IPC::Run::pump_nb(my $sealer = IPC::Run::start([ 'psql', '-XAtc', 'SELECT usermgmt.audit_seal()', '-d', $node->connstr('app') ], '>', \$out, '2>', \$err));
 sleep 0.1;
-$_->quit foreach $slow, $other;
 $node->stop('immediate');
 eval { IPC::Run::finish($sealer) };
 $node->start;
