@@ -126,7 +126,10 @@ put_all(FILE *out, const Figures *figures, const PGresult *queue,
 		put_queue(out, queue);
 }
 
-/* Writes beside the file and renames: a reader sees all of it or the last. */
+/*
+ * Writes beside the file and renames: a reader sees all of it or the last.
+ * Whoever collects figures may read them, whatever the umask.
+ */
 static bool
 replace_file(const char *path, const char *text, size_t length)
 {
@@ -142,7 +145,8 @@ replace_file(const char *path, const char *text, size_t length)
 				0644);
 	if (file < 0)
 		return false;
-	written = write(file, text, length) == (ssize_t) length;
+	written = fchmod(file, 0644) == 0 &&
+			  write(file, text, length) == (ssize_t) length;
 	if (close(file) == 0 && written && rename(temporary, path) == 0)
 		return true;
 	unlink(temporary);

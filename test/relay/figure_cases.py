@@ -42,10 +42,13 @@ def metrics():
     server = serving(ScriptedServer({"rcpt": [b"550 no\r\n"]}))
     dead = int(psql("SELECT dead FROM usermgmt.outbox_statistics"))
     refused, fine = invite()[1], invite()[1]
+    umask = os.umask(0o077)
     relay = Relay.plain(server, "--metrics", path)
+    os.umask(umask)
     wait_for(lambda: state(fine) == "sent" and state(refused) == "dead")
     waits = [seen(queue_dead_messages=dead + 1, database_up=1, paused=0,
                   queue_messages=0, queue_paused=0)]
+    equal(os.stat(path).st_mode & 0o777, 0o644, "mode")
     now = figures(path)
     equal((now['messages_total{outcome="sent"}'],
            now['messages_total{outcome="failed"}'],

@@ -204,9 +204,18 @@ def notifications():
 def unit():
     if not shutil.which("systemd-analyze"):
         raise Skip("systemd-analyze is not here")
+    path = os.path.join(ROOT, "src", "relay", "usermgmt-relay.service")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    shown = re.findall(r"^#   USERMGMT_RELAY_\w+=(.*)$", text, re.MULTILINE)
+    check(shown and not any("%" in value for value in shown),
+          "an environment file has no specifiers")
+    check("\nRuntimeDirectory=usermgmt-relay\n" in text and
+          "/run/usermgmt-relay/relay.prom" in shown,
+          "the figures are where only the dynamic user looks")
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=20",
-         os.path.join(ROOT, "src", "relay", "usermgmt-relay.service")],
+         path],
         capture_output=True, text=True, check=False)
     equal(done.returncode, 0, done.stdout + done.stderr)
     return re.search(r"exposure level .*: ([0-9.]+)", done.stdout)[1]

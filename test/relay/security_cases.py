@@ -106,6 +106,22 @@ def starttls_login():
     check(link not in relay.log(), "a link is in the log")
 
 
+@case("R24: a credential of systemd's may seem to let a group read it")
+def credential():
+    path = password_file("correct horse", 0o440)
+    for directory, code, logins in ((os.path.dirname(path), 0, 1),
+                                    ("/elsewhere", 111, 0)):
+        kept = Kept(tls_context=tls("good"), require_starttls=True,
+                    auth_required=True)
+        invite()
+        relay = Relay("--smtp", f"smtp://127.0.0.1:{kept.port}", "--once",
+                      "--ca-file", certificate("good")[0], "--smtp-user",
+                      "relay", "--smtp-password-file", path,
+                      environment={"CREDENTIALS_DIRECTORY": directory})
+        equal(relay.wait(), code, relay.log())
+        equal(len(kept.keeper.logins), logins, "log-ins")
+
+
 @case("R24: smtps:// delivers")
 def implicit_tls():
     kept = Kept(ssl_context=tls("good"))
