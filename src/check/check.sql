@@ -286,12 +286,12 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION usermgmt."check"() IS 'Everything that is not as it should be: broken invariants and references, changed or foreign objects, triggers that do not fire, privileges and settings that weaken a promise; no row means that all is well.';
 
--- The numbers of the locks are those of core/slots.h. Of what is not sealed the
--- oldest comes first in the order of sealing; no more than 10,000 are counted.
+-- Of what is not sealed the oldest comes first in the order of sealing; no more
+-- than 10,000 are counted.
 CREATE VIEW usermgmt.server_statistics AS
 	SELECT
-		(SELECT count(*) FROM pg_locks AS l WHERE l.locktype = 'userlock' AND l.objsubid = 30062)::integer AS hashing,
-		(SELECT count(*) FROM pg_locks AS l WHERE l.locktype = 'userlock' AND l.objsubid = 30068)::integer AS waiting_to_hash,
+		q.running AS hashing,
+		q.waiting AS waiting_to_hash,
 		(
 			SELECT count(*)
 			FROM (
@@ -309,7 +309,7 @@ CREATE VIEW usermgmt.server_statistics AS
 		(SELECT coalesce(sum(t.failures), 0) FROM usermgmt.login_throttle AS t WHERE t.last_failure_at > statement_timestamp() - interval '1 hour')::integer AS failed_log_ins,
 		(SELECT count(*) FROM usermgmt.login_throttle AS t WHERE t.next_try_at > clock_timestamp())::integer AS throttled_addresses,
 		pg_notification_queue_usage() AS notify_queue_usage
-	FROM (VALUES (1)) AS one
+	FROM usermgmt.hash_queue() AS q
 	LEFT JOIN LATERAL (
 		SELECT last_epoch, last_transaction_id, last_event_id
 		FROM usermgmt.audit_seal

@@ -134,8 +134,13 @@ CREATE FUNCTION usermgmt.relative_time(at timestamptz) RETURNS text
 	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION usermgmt.relative_time(timestamptz) IS 'How long ago that was, in words ("2 days ago").';
 
+CREATE FUNCTION usermgmt.hash_queue() RETURNS TABLE (running integer, waiting integer)
+	LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION usermgmt.hash_queue() IS 'How many password hashes run, and how many connections wait for a hash slot, in all databases; for server_statistics.';
+
 INSERT INTO usermgmt.access_privilege (access, object_kind, object_name) VALUES
 	('operator', 'function', 'activate'),
+	('operator', 'function', 'hash_queue'),
 	('application', 'function', 'current_user_id'),
 	('application', 'function', 'current_tenant_id'),
 	('application', 'function', 'current_session_id'),

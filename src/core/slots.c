@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
@@ -152,4 +153,34 @@ void
 hash_slot_release(const LOCKTAG *slot)
 {
 	LockRelease(slot, ExclusiveLock, false);
+}
+
+/*
+ * hash_queue(): how many hashes run and how many backends wait for a slot, in
+ * all databases.
+ */
+PG_FUNCTION_INFO_V1(hash_queue);
+Datum
+hash_queue(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	LockData *locks = GetLockStatusData();
+	int running = 0;
+	int waiting = 0;
+	bool nulls[2] = {false};
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		const LOCKTAG *tag = &locks->locks[i].locktag;
+
+		if (tag->locktag_type != LOCKTAG_USERLOCK)
+			continue;
+		running += tag->locktag_field4 == SLOT_MAGIC + SLOT_HASH;
+		waiting += tag->locktag_field4 == SLOT_MAGIC + SLOT_HASH_QUEUE;
+	}
+	tuplestore_putvalues(
+		result->setResult, result->setDesc,
+		(Datum[]){Int32GetDatum(running), Int32GetDatum(waiting)}, nulls);
+	return (Datum) 0;
 }

@@ -30,8 +30,8 @@ extern LOCKTAG slot_tag(SlotClass class, uint64 number, bool lasting);
 
 /* Takes one of the hash slots, waiting interruptibly up to hash_wait; raises
  * UM022 when none came free. The slot is freed by hash_slot_release() or by
- * the end of the transaction. Who has one and who waits for one is counted by
- * the view server_statistics, which knows the numbers of both classes. */
+ * the end of the transaction. The SQL function hash_queue() counts who has one
+ * and who waits for one. */
 extern LOCKTAG hash_slot_take(void);
 extern void hash_slot_release(const LOCKTAG *slot);
 

@@ -85,6 +85,7 @@ outbox_bounced | 5 | operator undone | SELECT usermgmt.outbox_bounced('<' || ben
 outbox_pause | 5 | operator undone | SELECT usermgmt.outbox_pause('a test'), usermgmt.outbox_resume()
 outbox_next_due | 10 | operator | SELECT usermgmt.outbox_next_due()
 outbox_figures | 5 | operator | SELECT * FROM usermgmt.outbox_figures()
+hash_queue | 5 | operator | SELECT * FROM usermgmt.hash_queue()
 server_figures | 5 | operator | SELECT * FROM usermgmt.server_figures()
 run_maintenance | 2 | operator | SELECT usermgmt.run_maintenance()
 audit_seal | 5 | operator | SELECT usermgmt.audit_seal()

@@ -112,6 +112,7 @@ UPDATE usermgmt.login_throttle SET last_failure_at = last_failure_at - interval 
 SELECT is(pg_temp.figure('failed_log_ins') || ' ' || pg_temp.figure('throttled_addresses'), '0 0', 'R29 an hour later they are not');
 SELECT is((SELECT notify_queue_usage FROM usermgmt.server_statistics), pg_notification_queue_usage(), 'R29 the queue of notifications is shown');
 SELECT results_eq('SELECT hashing, waiting_to_hash, unsealed_events FROM usermgmt.server_figures()', 'SELECT hashing, waiting_to_hash, unsealed_events FROM usermgmt.server_statistics', 'R29 the relay reads the same figures');
+SELECT results_eq('SELECT hashing, waiting_to_hash FROM usermgmt.server_statistics', 'SELECT running, waiting FROM usermgmt.hash_queue()', 'R29 the hash queue is what hash_queue() counts');
 SELECT is_empty($$SELECT attname FROM pg_attribute WHERE attrelid = 'usermgmt.server_statistics'::regclass AND attnum > 0 AND format_type(atttypid, NULL) NOT IN ('integer', 'interval', 'double precision')$$, 'R29 they are numbers and say nothing of anybody');
 
 -- Who may ask.

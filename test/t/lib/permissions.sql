@@ -136,6 +136,7 @@ INSERT INTO probe.call VALUES
 	('effective_switch', ARRAY['''{}''', '''invitations_enabled''']),
 	('end_use', '{}'),
 	('events_since', '{}'),
+	('hash_queue', '{}'),
 	('has_permission', ARRAY['''manage_users''']),
 	('has_role', ARRAY['''member''']),
 	('has_workspace_role', ARRAY['probe.id(''acme_site'')', '''viewer''']),
