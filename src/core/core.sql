@@ -132,7 +132,7 @@ COMMENT ON FUNCTION usermgmt.public_id(text, uuid) IS 'The identifier to show fo
 
 CREATE FUNCTION usermgmt.relative_time(at timestamptz) RETURNS text
 	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.relative_time(timestamptz) IS 'How long ago that was, in words ("2 days ago").';
+COMMENT ON FUNCTION usermgmt.relative_time(timestamptz) IS 'How long ago that was, in words ("2 days ago"); 22023.';
 
 CREATE FUNCTION usermgmt.hash_queue() RETURNS TABLE (running integer, waiting integer)
 	LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME';

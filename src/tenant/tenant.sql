@@ -128,7 +128,7 @@ COMMENT ON FUNCTION usermgmt.disallow_invite_domain(text) IS 'An admin takes an 
 CREATE FUNCTION usermgmt.use_tenant(tenant text) RETURNS uuid
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION usermgmt.use_tenant(text) IS 'An operator works in this tenant (slug or id) until disconnect; UM002 when there is none.';
+COMMENT ON FUNCTION usermgmt.use_tenant(text) IS 'An operator works in this tenant (slug or id) until disconnect; UM002 when there is none; 22023.';
 
 CREATE FUNCTION usermgmt.create_tenant(slug text, name text, owner_email text, owner_name text DEFAULT NULL)
 	RETURNS usermgmt.tenants
