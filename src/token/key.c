@@ -60,7 +60,7 @@ read_key_file(SigningKey *keys)
 	int count = 0;
 
 	if (file == NULL)
-		refuse_key_file("it can not be opened");
+		refuse_key_file(psprintf("it can not be opened: %m"));
 	if (fstat(fileno(file), &status) != 0 || !S_ISREG(status.st_mode) ||
 		(status.st_mode & (S_IWGRP | S_IRWXO)) != 0)
 		refuse_key_file("others may read or change it");
