@@ -34,7 +34,8 @@ SELECT usermgmt.use_tenant('initech');
 \echo :SQLSTATE
 SELECT slug FROM usermgmt.tenants;
 
--- Settings are a column as long as there is no function for them.
+-- Values of its own, by function and in the column.
+SELECT usermgmt.set_tenant_setting('session_ttl', '0');
 UPDATE usermgmt.tenant SET settings = settings || '{"invitation_ttl": "3d", "base_url": "https://app.acme.example"}' WHERE slug = 'acme';
 SELECT expires_at - created_at AS lives FROM usermgmt.invite_user('eva@example.org');
 \set VERBOSITY terse

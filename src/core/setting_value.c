@@ -70,8 +70,8 @@ parse_seconds(TenantSetting setting, const char *value)
 
 	if (total < setting_least(setting) || total > SECONDS_MAX)
 		refuse_value(setting,
-					 psprintf("Give a time from %d seconds to ten years, "
-							  "such as '7 days'.",
+					 psprintf("Give a time from %ds to ten years, such as "
+							  "'7 days'.",
 							  setting_least(setting)));
 	return (int) total;
 }

@@ -36,7 +36,9 @@ refuse_busy(int seconds)
 	ereport(ERROR,
 			(errcode(ERRCODE_UM_BUSY),
 			 errmsg("the password can not be compared now"),
-			 errhint("Try again in %d seconds.", seconds), errhidestmt(true)));
+			 errhint_plural("Try again in %d second.",
+							"Try again in %d seconds.", seconds, seconds),
+			 errhidestmt(true)));
 }
 
 void
