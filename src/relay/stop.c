@@ -2,6 +2,7 @@
  * stop.c
  *		Being asked to stop, or to begin anew.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
@@ -13,6 +14,18 @@ static int stop_pipe[2] = {-1, -1};
 static volatile sig_atomic_t stopping;
 static volatile sig_atomic_t reloading;
 
+/* Wakes the waits; a full pipe does that already.  Leaves errno to whatever the
+ * signal came into. */
+static void
+wake(void)
+{
+	int saved = errno;
+	ssize_t written = write(stop_pipe[1], "", 1);
+
+	(void) written;
+	errno = saved;
+}
+
 /* Wakes the waits, and lets the next signal end the process at once. */
 static void
 on_stop_signal(int number)
@@ -21,8 +34,7 @@ on_stop_signal(int number)
 	stopping = 1;
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGINT, SIG_DFL);
-	if (write(stop_pipe[1], "", 1) < 0)
-		return; /* the pipe is full: it wakes the waits already */
+	wake();
 }
 
 static void
@@ -30,8 +42,7 @@ on_reload_signal(int number)
 {
 	(void) number;
 	reloading = 1;
-	if (write(stop_pipe[1], "", 1) < 0)
-		return;
+	wake();
 }
 
 bool
