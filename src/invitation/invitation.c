@@ -23,9 +23,6 @@
 #include "outbox/outbox.h"
 #include "tenant/seat.h"
 
-#define LONGEST_MONTHS 120
-#define LONGEST_DAYS INT64CONST(3660)
-
 /* Past its time it is reopened: a fresh expiry, and its old links void. */
 SPI_QUERY(resend_pending,
 		  "UPDATE usermgmt.invitation SET queued_at = $3,"

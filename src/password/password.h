@@ -59,14 +59,6 @@ extern void password_prove(const Account *account, const Password *password);
  * be used: UM011 expired, UM012 used, UM014 superseded, UM037 cancelled. */
 extern void link_require_open(const char *state, TimestampTz expires_at);
 
-/* Opens a link for a new password (kind "password_reset" or "welcome"), voids
- * the person's earlier ones, and queues the mail. requested_by is the admin
- * who asked for it, or NULL; origin is self, admin or welcome. Locks the
- * account, which must come before any membership. */
-extern void password_reset_put(const Tenant *tenant, const Account *account,
-							   const char *origin,
-							   const pg_uuid_t *requested_by);
-
 /* Welcomes a new tenant's owner by mail, with a link to choose a password
  * unless the person has one and has proven the address. */
 extern void password_welcome(const Tenant *tenant, const Account *account);

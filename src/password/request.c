@@ -166,9 +166,14 @@ open_reset(const Tenant *tenant, const Account *account, const char *origin,
 				  .expires_at = expires_at};
 }
 
-void
-password_reset_put(const Tenant *tenant, const Account *account,
-				   const char *origin, const pg_uuid_t *requested_by)
+/*
+ * Open a link for a new password, which voids the person's earlier ones, and
+ * queue its mail. requested_by is the admin who asked for it, or NULL; origin
+ * is self, admin or welcome. The account's lock comes before any membership's.
+ */
+static void
+put_reset(const Tenant *tenant, const Account *account, const char *origin,
+		  const pg_uuid_t *requested_by)
 {
 	Mail mail = open_reset(tenant, account, origin, requested_by);
 
@@ -179,7 +184,7 @@ void
 password_welcome(const Tenant *tenant, const Account *account)
 {
 	if (account->password_hash == NULL || !account->verified)
-		password_reset_put(tenant, account, "welcome", NULL);
+		put_reset(tenant, account, "welcome", NULL);
 	else
 		password_mail("welcome", tenant, account, &account->user_id, 0);
 }
@@ -221,8 +226,8 @@ send_password_reset(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_UM_TOO_SOON),
 						errmsg("a mail was sent to this person a moment ago"),
 						errhint("Wait for the time set by resend_cooldown.")));
-	password_reset_put(&tenant, &account, "admin",
-					   caller.actor != NULL ? &caller.actor->user_id : NULL);
+	put_reset(&tenant, &account, "admin",
+			  caller.actor != NULL ? &caller.actor->user_id : NULL);
 	SPI_finish();
 	PG_RETURN_VOID();
 }
