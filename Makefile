@@ -58,6 +58,10 @@ relay: ## the mail relay alone
 install: install-relay
 install-relay: relay
 	$(MAKE) -C src/relay install PG_CONFIG=$(PG_CONFIG) DESTDIR=$(DESTDIR)
+uninstall: uninstall-relay
+uninstall-relay:
+	$(MAKE) -C src/relay uninstall DESTDIR=$(DESTDIR)
+	rm -f $(addprefix '$(DESTDIR)$(docdir)/$(docmoduledir)'/, $(notdir $(DOCS)))
 clean: clean-relay
 clean-relay:
 	$(MAKE) -C src/relay clean
