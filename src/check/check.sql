@@ -10,7 +10,9 @@ COMMENT ON COLUMN usermgmt.inventory.kind IS 'The kind of object, such as column
 COMMENT ON COLUMN usermgmt.inventory.name IS 'Its name.';
 COMMENT ON COLUMN usermgmt.inventory.definition IS 'How the install script made it.';
 
--- Definitions are printed with fixed settings, so they compare.
+-- Definitions are printed with fixed settings, so they compare; within the extension
+-- that was made there: pg_upgrade makes another, from definitions that it read and
+-- wrote anew. NOT NULL is told with the column, as a constraint it is one from 18 on.
 CREATE FUNCTION usermgmt.inventory_now() RETURNS SETOF usermgmt.inventory
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 	SET DateStyle = ISO SET IntervalStyle = postgres SET TimeZone = UTC SET bytea_output = hex SET extra_float_digits = 1
@@ -25,6 +27,10 @@ BEGIN ATOMIC
 		SELECT c.oid, c.relname::text AS name, c.relkind, c.reloptions
 		FROM member AS m JOIN pg_class AS c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid
 	), part (kind, name, definition) AS (
+		SELECT 'extension', e.extname::text, format('%s in the cluster %s', e.oid, c.system_identifier)
+		FROM pg_extension AS e, pg_control_system() AS c
+		WHERE e.extname = 'usermgmt'
+		UNION ALL
 		SELECT 'column', r.name || '.' || a.attname,
 			format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
 				|| coalesce(' DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), '')
@@ -37,7 +43,7 @@ BEGIN ATOMIC
 		FROM relation AS r JOIN pg_index AS i ON i.indrelid = r.oid
 		UNION ALL
 		SELECT 'constraint', r.name || '.' || c.conname, pg_get_constraintdef(c.oid)
-		FROM relation AS r JOIN pg_constraint AS c ON c.conrelid = r.oid
+		FROM relation AS r JOIN pg_constraint AS c ON c.conrelid = r.oid AND c.contype <> 'n'
 		UNION ALL
 		SELECT 'trigger', r.name || '.' || t.tgname, pg_get_triggerdef(t.oid)
 		FROM relation AS r JOIN pg_trigger AS t ON t.tgrelid = r.oid AND NOT t.tgisinternal
@@ -195,11 +201,14 @@ COMMENT ON COLUMN usermgmt.broken_invariant.detail IS 'How, or what helps.';
 
 -- Internal: what has been done to the extension's objects since it was installed.
 CREATE VIEW usermgmt.changed_object (problem, object, detail) AS
-	SELECT CASE WHEN made.name IS NULL THEN 'not made by the extension' WHEN here.name IS NULL THEN 'is missing' ELSE 'was changed' END,
-		kind || ' ' || name, coalesce(here.definition, made.definition)
+	SELECT CASE WHEN made.name IS NULL THEN 'not made by the extension' WHEN here.name IS NULL THEN 'is missing'
+			WHEN kind = 'extension' THEN 'objects are compared by name only' ELSE 'was changed' END,
+		kind || ' ' || name,
+		CASE kind WHEN 'extension' THEN 'the inventory was made elsewhere, before pg_upgrade: make it anew' ELSE coalesce(here.definition, made.definition) END
 	FROM usermgmt.inventory AS made
-	FULL JOIN usermgmt.inventory_now() AS here USING (kind, name)
-	WHERE made.definition IS DISTINCT FROM here.definition
+	FULL JOIN (SELECT *, bool_or(kind = 'extension' AND (kind, name, definition) IN (SELECT i.kind, i.name, i.definition FROM usermgmt.inventory AS i)) OVER () AS same
+		FROM usermgmt.inventory_now()) AS here USING (kind, name)
+	WHERE made.definition IS DISTINCT FROM here.definition AND (same OR made.name IS NULL OR here.name IS NULL OR kind = 'extension')
 	UNION ALL
 	SELECT 'a trigger does not fire', format('trigger %s.%s', c.relname, t.tgname), format('ALTER TABLE usermgmt.%I ENABLE TRIGGER ALL', c.relname)
 	FROM pg_trigger AS t
@@ -279,7 +288,7 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT * FROM usermgmt.check_references()
 	UNION ALL
-	SELECT 'error', problem, object, detail FROM usermgmt.changed_object
+	SELECT CASE object WHEN 'extension usermgmt' THEN 'warning' ELSE 'error' END, problem, object, detail FROM usermgmt.changed_object
 	UNION ALL
 	SELECT 'warning', problem, object, detail FROM usermgmt.weak_point
 	ORDER BY severity, problem, object;

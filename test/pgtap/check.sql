@@ -90,7 +90,9 @@ FROM (VALUES
 	('GRANT SET ON PARAMETER session_replication_role TO check_someone', 'warning: a role may silence triggers'),
 	('ALTER ROLE check_someone BYPASSRLS', 'warning: row security does not apply to a role'),
 	('SELECT usermgmt.outbox_pause(''holiday'')', 'warning: mail is paused'),
-	('DELETE FROM usermgmt.installation', 'warning: no trigger fires yet')
+	('DELETE FROM usermgmt.installation', 'warning: no trigger fires yet'),
+	('UPDATE usermgmt.inventory SET definition = ''other'' WHERE kind IN (''extension'', ''view'', ''function'')', 'warning: objects are compared by name only'),
+	('UPDATE usermgmt.inventory SET definition = ''other'' WHERE kind = ''extension''; DROP INDEX usermgmt.account_identity_person', 'error: is missing, warning: objects are compared by name only')
 ) AS t (statement, expected);
 SET LOCAL log_statement = 'all';
 SELECT is((SELECT object FROM usermgmt."check"() WHERE problem = 'the first call of a connection is logged whole'), 'log_statement', 'R11 found: statements are logged without the library');
