@@ -7,7 +7,7 @@ build_in_place()
 	make -C "$root" -j"$(nproc)" PG_CONFIG="$pg_config" with_llvm=no
 }
 
-# build strict|plain: a copy of the tree in $work/tree, what it installs in
+# build strict…|plain: a copy of the tree in $work/tree, what it installs in
 # $stage and the relay's path in $relay. The outcome is kept in .build until a
 # source changes.
 build()
@@ -36,7 +36,7 @@ digest_sources()
 {
 	(cd "$work/tree" && {
 		echo "$flavour"
-		"$pg_config" --version
+		"$pg_config"
 		gcc --version
 		find . \( -path ./test -o -path ./sql -o -path ./expected -o -path ./docs \) -prune \
 			-o -type f -exec sha256sum {} + | sort
@@ -64,4 +64,24 @@ keep_stage()
 	printf '%s\n' "$sources" >"$fresh/sources"
 	rm -rf "$kept"
 	mv -T "$fresh" "$kept" 2>/dev/null || rm -rf "$fresh"
+}
+
+# build_older: the extension for each older server whose pg_config is named in
+# UPGRADE_FROM, and the file that names them to test/t/installation_upgrade.pl.
+build_older()
+{
+	unset UPGRADE_SERVERS
+	[ -n "${UPGRADE_FROM-}" ] || return 0
+	export UPGRADE_SERVERS="$work/upgrade_servers"
+	for old in $UPGRADE_FROM; do
+		(
+			PG_CONFIG=$old
+			find_postgres
+			work=$work/$major
+			mkdir -m 755 "$work"
+			build "strict-$major"
+			server_settings >"$work/settings"
+			printf '%s %s\n' "${bindir%/bin}" "$work/settings" >>"$UPGRADE_SERVERS"
+		) || die "the build for $old failed"
+	done
 }

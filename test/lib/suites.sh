@@ -14,6 +14,7 @@ test_suites()
 	rm -rf "$root/.build/results" 2>/dev/null || :
 	began=$(now)
 	build strict
+	build_older
 	printf '%-10s %s\n' build "$(seconds_since "$began")"
 	start_cluster off
 	prepare_environment

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use IPC::Run;
+use Original;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use UsermgmtTest;
@@ -29,51 +30,8 @@ is(ask($session, q(SELECT count(*) FROM usermgmt.tenant; SELECT count(*) > 0 FRO
 $session->quit;
 
 # The original: people, sessions, links, mail in every state, a template, access.
-my ($ann, $ann_session) = join_tenant($node, 'app', 'acme', 'ann@acme.example', 'admin');
-my ($bob) = join_tenant($node, 'app', 'acme', 'bob@acme.example');
-my $pending = invite($node, 'app', 'acme', 'pending@acme.example');
-my $link = link_of($node, 'app', 'acme', $pending);
-$node->safe_psql('app', <<"SQL");
-SELECT usermgmt.use_tenant('acme');
-SELECT usermgmt.revoke_invitation(invitation_id) FROM usermgmt.invite_user('revoked\@acme.example');
-SELECT usermgmt.invite_user('claimed\@acme.example', message => E'tab\\tand \\\\. and "quotes"');
-SELECT usermgmt.deactivate_user('$bob', 'left');
-SELECT usermgmt.send_password_reset('$ann');
-SELECT usermgmt.log_in('ann\@acme.example', 'wrong');
-CREATE TEMP TABLE claimed AS SELECT * FROM usermgmt.outbox_claim('relay', 3);
-SELECT usermgmt.outbox_sending(message_id, fence), usermgmt.outbox_sent(message_id, fence, '250 ok') FROM claimed LIMIT 1;
-SELECT usermgmt.outbox_failed(message_id, fence, true, '550 no') FROM claimed OFFSET 1 LIMIT 1;
-INSERT INTO usermgmt.email_template (kind, locale, subject, text_body, html_body) VALUES ('invitation', 'en', 'Own', '{{link}}', '{{link}}');
-INSERT INTO usermgmt.address_suppression VALUES ('gone\@acme.example', 'bounced', now());
-CREATE ROLE web; CREATE ROLE dba; CREATE ROLE mailer; CREATE ROLE reporter;
-SELECT usermgmt.grant_access('web', 'application'), usermgmt.grant_access('dba', 'operator'),
-	usermgmt.grant_access('mailer', 'relay'), usermgmt.grant_access('reporter', 'auditor');
-SQL
+my ($ann, $ann_session, $pending, $link) = fill_original($node, 'app');
 $other->safe_psql('postgres', 'CREATE ROLE web; CREATE ROLE dba; CREATE ROLE mailer; CREATE ROLE reporter');
-
-# Every row of every table of the extension but its keys, and every privilege.
-sub contents
-{
-	my ($in, $database) = @_;
-	my %content;
-
-	foreach my $table (
-		split /\n/,
-		$in->safe_psql($database, q(SELECT relname FROM pg_class WHERE relnamespace = 'usermgmt'::regnamespace AND relkind = 'r' AND relname <> 'signing_key')))
-	{
-		$content{$table} = $in->safe_psql($database, qq(SELECT to_json(t)::text FROM usermgmt.$table AS t ORDER BY to_json(t)::text COLLATE "C"));
-	}
-	$content{privileges} = $in->safe_psql($database, <<'SQL');
-SELECT what, grantee::regrole, privilege_type FROM (
-	SELECT oid::regclass::text, relacl FROM pg_class WHERE relnamespace = 'usermgmt'::regnamespace
-	UNION ALL SELECT oid::regprocedure::text, proacl FROM pg_proc WHERE pronamespace = 'usermgmt'::regnamespace
-	UNION ALL SELECT attrelid::regclass || '.' || attname, attacl FROM pg_attribute
-		WHERE attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'usermgmt'::regnamespace)
-	UNION ALL SELECT nspname, nspacl FROM pg_namespace WHERE nspname = 'usermgmt'
-) AS o (what, acl), aclexplode(acl) WHERE grantee <> 10 ORDER BY 1, 2, 3
-SQL
-	return \%content;
-}
 
 my $original = contents($node, 'app');
 cmp_ok(scalar(grep { $original->{$_} ne '' } keys %$original), '>=', 13, 'the original has rows in nearly every table');

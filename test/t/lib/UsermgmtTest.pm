@@ -14,13 +14,15 @@ our @EXPORT = qw(start_node make_database invite link_of token_in join_tenant
 
 our $password = 'correct horse';
 
-# A running cluster with cheap hashes and the database app in it.
+# A running cluster with cheap hashes and the database app in it; of another
+# installation, whose settings are in a file, if asked to.
 sub start_node
 {
 	my ($name, %option) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	local $ENV{TEMP_CONFIG} = $option{settings} // $ENV{TEMP_CONFIG};
+	my $node = PostgreSQL::Test::Cluster->new($name, install_path => $option{install_path});
 
-	$node->init(allows_streaming => $option{streaming});
+	$node->init(allows_streaming => $option{streaming}, extra => $option{initdb});
 	$node->append_conf('postgresql.conf', <<'END' . ($option{conf} // ''));
 lc_messages = 'C'
 log_statement = none
