@@ -12,8 +12,10 @@
 #include "storage/proc.h"
 #include "utils/relcache.h"
 
-#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
-#error "usermgmt is for PostgreSQL 15 to 18"
+/* On 16 nothing was ever run. */
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM / 10000 == 16 ||                 \
+	PG_VERSION_NUM >= 190000
+#error "usermgmt is for PostgreSQL 15, 17 and 18"
 #endif
 
 #if PG_VERSION_NUM >= 160000
