@@ -8,6 +8,7 @@
 #define USERMGMT_COMPAT_H
 
 #include "access/genam.h"
+#include "access/tupdesc.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/relcache.h"
@@ -79,7 +80,22 @@ find_option(const char *name, bool create, bool skip_errors, int level)
 	RelationGetPrimaryKeyIndex(relation)
 #define index_beginscan(heap, index, snapshot, instrument, keys, orders)       \
 	index_beginscan(heap, index, snapshot, keys, orders)
+#define ri_CheckConstraintExprs ri_ConstraintExprs
 #endif
+
+/* Whether every CHECK constraint is evaluated, just as it is written. */
+static inline bool
+checks_are_plain(const TupleConstr *constraints)
+{
+#if PG_VERSION_NUM >= 180000
+	for (int i = 0; i < constraints->num_check; i++)
+		if (!constraints->check[i].ccenforced)
+			return false;
+	return !constraints->has_generated_virtual;
+#else
+	return true;
+#endif
+}
 
 /* Before a declaration, not behind it. */
 #ifndef pg_noreturn

@@ -14,6 +14,7 @@
 #include "audit/audit.h"
 #include "core/actor.h"
 #include "core/installation.h"
+#include "core/kept_check.h"
 #include "core/redact.h"
 #include "core/settings.h"
 #include "history/history.h"
@@ -37,6 +38,7 @@ _PG_init(void)
 						errmsg("could not initialize libsodium")));
 	settings_define();
 	redact_init();
+	kept_check_init();
 	actor_init();
 	installation_init();
 	audit_init();

@@ -2,11 +2,11 @@
  * row_insert.c
  *	  Insert a row without setting up a statement for it each time.
  *
- * Whenever an INSERT runs, PostgreSQL reads the CHECK constraints of the table
- * from their text again and builds what the indexes need, which takes longer
- * than the row. Here that is kept until the table changes. Constraints, BEFORE
- * triggers and indexes have their say as ever; a table on which somebody put
- * other triggers, or policies that bind its owner too, gets the statement.
+ * Whenever an INSERT runs, PostgreSQL builds the nodes of its plan and what the
+ * constraints and indexes need, which takes longer than the row. Here that is
+ * kept until the table changes. Constraints, BEFORE triggers and indexes have
+ * their say as ever; a table on which somebody put other triggers, or policies
+ * that bind its owner too, gets the statement.
  *
  * The plan of that statement also tells whether the table has changed:
  * PostgreSQL marks it invalid, and the statement, run once, makes it valid.
