@@ -148,10 +148,18 @@ find(Relation relation)
 	{
 		kept->context = NULL;
 		kept->count = 0;
+		kept->is_lasting = true;
 	}
 	if (!is_same(kept, constraints))
 		keep(kept, constraints);
 	return kept;
+}
+
+bool
+kept_check_lasts(Relation relation)
+{
+	return RelationGetDescr(relation)->constr == NULL ||
+		   find(relation)->is_lasting;
 }
 
 /*

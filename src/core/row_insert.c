@@ -28,6 +28,7 @@
 #include "utils/varlena.h"
 
 #include "core/compat.h"
+#include "core/kept_check.h"
 #include "core/row_insert.h"
 
 typedef struct Prepared
@@ -53,6 +54,7 @@ is_plain(Relation relation)
 		   !relation->rd_rel->relispartition &&
 		   !relation->rd_rel->relforcerowsecurity &&
 		   (constraints == NULL || !constraints->has_generated_stored) &&
+		   kept_check_lasts(relation) &&
 		   (triggers == NULL || (!triggers->trig_insert_after_row &&
 								 !triggers->trig_insert_before_statement &&
 								 !triggers->trig_insert_after_statement));

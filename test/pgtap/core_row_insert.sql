@@ -29,6 +29,16 @@ SELECT lives_ok($$SELECT pg_temp.invite('carol@acme.test')$$, 'and refuses nothi
 ALTER TABLE usermgmt.outbox DROP CONSTRAINT not_to_bob;
 SELECT lives_ok($$SELECT pg_temp.invite('bob@acme.test')$$, 'without it the row goes in');
 
+CREATE FUNCTION pg_temp.is_welcome(address text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$SELECT address <> 'ivy@acme.test'$$;
+ALTER TABLE usermgmt.outbox ADD CONSTRAINT all_are_welcome CHECK (pg_temp.is_welcome(recipient));
+SELECT pg_temp.warm_up('g') AS x \gset
+SELECT throws_ok($$SELECT pg_temp.invite('ivy@acme.test')$$, '23514', NULL, 'a constraint may call a function');
+SELECT pg_temp.warm_up('h') AS x \gset
+CREATE OR REPLACE FUNCTION pg_temp.is_welcome(address text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$SELECT address <> 'jim@acme.test'$$;
+SELECT throws_ok($$SELECT pg_temp.invite('jim@acme.test')$$, '23514', NULL, 'and holds as that is replaced');
+SELECT lives_ok($$SELECT pg_temp.invite('ivy@acme.test')$$, 'and as it was no more');
+ALTER TABLE usermgmt.outbox DROP CONSTRAINT all_are_welcome;
+
 CREATE UNIQUE INDEX one_mail_each ON usermgmt.outbox (recipient) WHERE kind = 'invitation';
 SELECT pg_temp.warm_up('c') AS x \gset
 SELECT usermgmt.revoke_invitation(invitation_id) AS x FROM usermgmt.invitation WHERE email = 'bob@acme.test' \gset
