@@ -18,7 +18,6 @@ CREATE TABLE usermgmt.session (
 	ip text,
 	user_agent text,
 	idle_seconds integer CHECK (idle_seconds > 0),
-	PRIMARY KEY (session_id, tenant_id),
 	CONSTRAINT an_ended_session_says_when CHECK ((state = 'open') = (ended_at IS NULL))
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE usermgmt.session IS 'Sign-ins; the token is stored as its hash, role and email are copies that validation needs, kept by triggers.';
@@ -37,9 +36,11 @@ COMMENT ON COLUMN usermgmt.session.end_reason IS 'Why it ended.';
 COMMENT ON COLUMN usermgmt.session.ip IS 'Where the person signed in from.';
 COMMENT ON COLUMN usermgmt.session.user_agent IS 'What the person signed in with.';
 COMMENT ON COLUMN usermgmt.session.idle_seconds IS 'After how long without use it ends; NULL: never.';
-CREATE INDEX session_person ON usermgmt.session (user_id, tenant_id, expires_at);
-CREATE INDEX session_expiry ON usermgmt.session (expires_at);
+-- In this order: without statistics all of them look alike, and the planner takes the youngest.
 CREATE INDEX session_recent ON usermgmt.session (tenant_id, last_used_at, user_id);
+CREATE INDEX session_expiry ON usermgmt.session (expires_at);
+CREATE INDEX session_person ON usermgmt.session (user_id, tenant_id, expires_at);
+ALTER TABLE usermgmt.session ADD PRIMARY KEY (session_id, tenant_id);
 SELECT usermgmt.audit_attach('usermgmt.session', '{session,session_id,subject:email,hide:token_hash,ignore:last_used_at}');
 
 CREATE FUNCTION usermgmt.session_guard() RETURNS trigger
