@@ -68,6 +68,16 @@ SPI_QUERY(look_at_some,
 		  " WHERE w.tenant_id = $1 AND w.workspace_id = $2"
 		  " AND w.user_id = m.user_id) LIMIT 1) AS last_active_at",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
+/* One by one, however many the planner expects in a workspace. */
+SPI_QUERY(look_at_each,
+		  "SELECT (count(*) FILTER (WHERE m.last_login_at > $3))::integer"
+		  " AS active_members, max(m.last_seen_at) AS last_active_at"
+		  " FROM usermgmt.workspace_member AS w CROSS JOIN LATERAL"
+		  " (SELECT last_login_at, last_seen_at FROM usermgmt.membership"
+		  " WHERE tenant_id = w.tenant_id AND user_id = w.user_id"
+		  " AND status = 'active' OFFSET 0) AS m"
+		  " WHERE w.tenant_id = $1 AND w.workspace_id = $2",
+		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 SPI_QUERY(look_at_all,
 		  "SELECT (count(*) FILTER (WHERE m.last_login_at > $3))::integer"
 		  " AS active_members, max(m.last_seen_at) AS last_active_at"
@@ -79,10 +89,11 @@ SPI_QUERY(look_at_all,
 SPI_QUERY(count_invitations,
 		  "SELECT count(*)::integer AS open, (count(*) FILTER"
 		  " (WHERE i.created_at <= $3 - INTERVAL '3 days'))::integer AS overdue"
-		  " FROM usermgmt.invitation_workspace AS w"
-		  " JOIN usermgmt.invitation AS i ON i.invitation_id = w.invitation_id"
-		  " AND i.tenant_id = w.tenant_id WHERE w.tenant_id = $1"
-		  " AND w.workspace_id = $2 AND w.is_open",
+		  " FROM usermgmt.invitation_workspace AS w CROSS JOIN LATERAL"
+		  " (SELECT created_at FROM usermgmt.invitation"
+		  " WHERE invitation_id = w.invitation_id"
+		  " AND tenant_id = w.tenant_id OFFSET 0) AS i"
+		  " WHERE w.tenant_id = $1 AND w.workspace_id = $2 AND w.is_open",
 		  UUIDOID, UUIDOID, TIMESTAMPTZOID);
 
 static bool asking; /* the application's function is at work */
@@ -98,6 +109,22 @@ typedef struct Facts
 } Facts;
 
 /*
+ * Of many: those of the day on which the threshold falls, and who was seen last
+ * of all; false where that tells nothing, or is more than to look at all.
+ */
+static bool
+look_at_few(Facts *facts, const pg_uuid_t *tenant_id,
+			const pg_uuid_t *workspace_id, TimestampTz since, int32 of_that_day)
+{
+	if (facts->members <= Max(FEW, of_that_day))
+		return false;
+	spi_latest(look_at_some, ARG_UUID(*tenant_id), ARG_UUID(*workspace_id),
+			   ARG_TIME(since));
+	facts->active_members += row_int(spi_row(0), "active_members");
+	return !row_is_null(spi_row(0), "last_active_at");
+}
+
+/*
  * The people: those with access, those who logged in since, and when one of
  * them was last seen. They are looked at one by one where they are few, or
  * fewer than the tenant's of one day, or where none was seen lately.
@@ -106,25 +133,21 @@ static void
 gather_people(Facts *facts, const pg_uuid_t *tenant_id,
 			  const pg_uuid_t *workspace_id, TimestampTz since)
 {
-	bool many;
-	bool known = false;
-
 	spi_latest(count_people, ARG_UUID(*tenant_id), ARG_UUID(*workspace_id),
 			   ARG_TIME(since));
 	facts->members = row_int(spi_row(0), "members");
 	facts->active_members = row_int(spi_row(0), "active_members");
-	many = facts->members > Max(FEW, row_int(spi_row(0), "of_that_day"));
-	if (many)
+	if (facts->members == 0)
+		return;
+	if (!look_at_few(facts, tenant_id, workspace_id, since,
+					 row_int(spi_row(0), "of_that_day")))
 	{
-		spi_latest(look_at_some, ARG_UUID(*tenant_id), ARG_UUID(*workspace_id),
-				   ARG_TIME(since));
-		facts->active_members += row_int(spi_row(0), "active_members");
-		known = !row_is_null(spi_row(0), "last_active_at");
-	}
-	if (!known)
-	{
-		spi_latest(look_at_all, ARG_UUID(*tenant_id), ARG_UUID(*workspace_id),
-				   ARG_TIME(since));
+		if (facts->members <= FEW)
+			spi_latest(look_at_each, ARG_UUID(*tenant_id),
+					   ARG_UUID(*workspace_id), ARG_TIME(since));
+		else
+			spi_latest(look_at_all, ARG_UUID(*tenant_id),
+					   ARG_UUID(*workspace_id), ARG_TIME(since));
 		facts->active_members = row_int(spi_row(0), "active_members");
 	}
 	if (!row_is_null(spi_row(0), "last_active_at"))

@@ -320,6 +320,24 @@ foreach my $slug ('big', 'small')
 		'P9: and its members, no more than once for each of two counts');
 }
 
+# A workspace with few people among such with many, of whom the planner expects as many as usual.
+value(<<'END');
+SELECT usermgmt.use_tenant('big'), usermgmt.create_workspace('nobody', 'Nobody'), usermgmt.create_workspace('two', 'Two');
+SELECT usermgmt.set_workspace_member(w.workspace_id, m.user_id, 'viewer') FROM usermgmt.workspaces AS w,
+	(SELECT user_id FROM usermgmt.membership WHERE tenant_id = (SELECT tenant_id FROM usermgmt.tenant WHERE slug = 'big') AND status = 'active' AND role = 'member' LIMIT 2) AS m WHERE w.slug = 'two';
+UPDATE pg_catalog.pg_class SET reltuples = 2500000 WHERE oid = 'usermgmt.workspace_member'::regclass;
+END
+foreach my $slug ('nobody', 'two')
+{
+	my ($members, $read) = split /\n/, value(<<"END");
+BEGIN; SELECT usermgmt.use_tenant('big') IS NULL AS x, workspace_id AS w FROM usermgmt.workspace WHERE slug = '$slug' \\gset
+SELECT (usermgmt.workspace_facts(:'w')).members;
+SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_all_tables WHERE relid = 'usermgmt.membership'::regclass; ROLLBACK
+END
+	is($members, $slug eq 'two' ? 2 : 0, "P9: workspace $slug has its people");
+	cmp_ok($read, '<', 10, 'P9: whose health reads no other members');
+}
+
 # Maintenance, which the relay calls every minute.
 my ($read) = value(<<'END') =~ /(\d+)$/;
 BEGIN; SET LOCAL usermgmt.reminder_after = '365 days'; SELECT usermgmt.run_maintenance();
