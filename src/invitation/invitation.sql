@@ -397,19 +397,7 @@ CREATE VIEW usermgmt.member_statistics WITH (security_barrier) AS
 		d.logged_in + b.logged_in AS active,
 		m.total - m.deactivated - d.never_logged_in - d.logged_in - b.logged_in AS inactive,
 		d.never_logged_in, m.deactivated, i.pending_invitations,
-		(
-			SELECT count(*)::integer FROM (
-				SELECT s.user_id FROM usermgmt.session AS s
-				WHERE s.tenant_id = t.tenant_id AND s.last_used_at > statement_timestamp()
-					- make_interval(secs => usermgmt.effective_seconds(t.settings, 'license_window'))
-					AND s.last_used_at < 'infinity' -- a range with two ends: the planner takes it for a short one
-					AND NOT EXISTS (
-						SELECT FROM usermgmt.membership AS l
-						WHERE l.tenant_id = s.tenant_id AND l.user_id = s.user_id AND l.status = 'deactivated'
-					)
-				GROUP BY s.user_id
-			) AS licensed
-		) AS licensed_now,
+		(SELECT l.licensed FROM usermgmt.license_detail AS l WHERE l.tenant_id = t.tenant_id) AS licensed_now,
 		m.total - m.deactivated + i.expire_later + e.expire_today AS seats_taken,
 		nullif(usermgmt.effective_limit(t.settings, 'seat_limit'), 0) AS seat_limit
 	FROM usermgmt.tenant AS t

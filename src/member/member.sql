@@ -111,6 +111,53 @@ COMMENT ON FUNCTION usermgmt.member_count_clear() IS 'Trigger: after a TRUNCATE 
 CREATE TRIGGER count_clear AFTER TRUNCATE ON usermgmt.workspace_member
 	FOR EACH STATEMENT EXECUTE FUNCTION usermgmt.member_count_clear();
 
+-- Internal: who uses a license, each once, of every tenant. How many sessions the window has the
+-- planner does not know. Where the deactivated are more than eight times those, each session is
+-- looked up by itself, so that the time does not grow with people who have left; where they are
+-- fewer it may be cheaper to read them all once. No more sessions are read to tell which it is.
+CREATE VIEW usermgmt.license_detail AS
+	SELECT t.tenant_id,
+		CASE WHEN f.sessions <= d.deactivated / 8 THEN (
+			SELECT count(DISTINCT p.user_id)::integer FROM unnest(f.people) AS p (user_id)
+			WHERE (
+				SELECT true FROM usermgmt.membership AS m
+				WHERE m.tenant_id = t.tenant_id AND m.user_id = p.user_id AND m.status = 'deactivated'
+			) IS NULL
+		) ELSE (
+			SELECT count(*)::integer FROM (
+				SELECT FROM usermgmt.session AS s
+				WHERE s.tenant_id = t.tenant_id AND s.last_used_at > t.since
+					AND s.last_used_at < 'infinity' -- a range with two ends: the planner takes it for a short one
+					AND NOT EXISTS (
+						SELECT FROM usermgmt.membership AS m
+						WHERE m.tenant_id = s.tenant_id AND m.user_id = s.user_id AND m.status = 'deactivated'
+					)
+				GROUP BY s.user_id
+			) AS once
+		) END AS licensed
+	FROM (
+		SELECT tenant_id, statement_timestamp() - make_interval(secs => usermgmt.effective_seconds(settings, 'license_window')) AS since
+		FROM usermgmt.tenant
+	) AS t
+	CROSS JOIN LATERAL (
+		SELECT greatest(sum(c.n), 0) AS deactivated
+		FROM usermgmt.member_count AS c
+		WHERE c.tenant_id = t.tenant_id AND c.workspace_id = '00000000-0000-0000-0000-000000000000'
+			AND c.role = ANY ('{owner,admin,member}') AND c.status = 'deactivated'
+	) AS d
+	CROSS JOIN LATERAL (
+		SELECT count(*) AS sessions, array_agg(first.user_id) AS people
+		FROM (
+			SELECT s.user_id FROM usermgmt.session AS s
+			WHERE s.tenant_id = t.tenant_id AND s.last_used_at > t.since AND s.last_used_at < 'infinity'
+			ORDER BY s.last_used_at -- so that it is read by that index
+			LIMIT d.deactivated / 8 + 1
+		) AS first
+	) AS f;
+COMMENT ON VIEW usermgmt.license_detail IS 'Internal: how many people of each tenant use a license: members with access and a session used within license_window, each once.';
+COMMENT ON COLUMN usermgmt.license_detail.tenant_id IS 'Id of the tenant.';
+COMMENT ON COLUMN usermgmt.license_detail.licensed IS 'People who use a license now.';
+
 CREATE FUNCTION usermgmt.membership_guard() RETURNS trigger
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, usermgmt, pg_temp
 	AS 'MODULE_PATHNAME';

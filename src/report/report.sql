@@ -213,18 +213,7 @@ CREATE VIEW usermgmt.report_license_use WITH (security_barrier) AS
 		FROM usermgmt.member_count AS n WHERE n.tenant_id = t.tenant_id AND n.workspace_id = '00000000-0000-0000-0000-000000000000'
 			AND n.role = ANY ('{owner,admin,member}') AND n.status = 'active'
 	) AS c
-	CROSS JOIN LATERAL (
-		SELECT count(*)::integer AS licensed FROM (
-			SELECT s.user_id FROM usermgmt.session AS s
-			WHERE s.tenant_id = t.tenant_id AND s.last_used_at > statement_timestamp()
-				- make_interval(secs => usermgmt.effective_seconds(t.settings, 'license_window'))
-				AND NOT EXISTS (
-					SELECT FROM usermgmt.membership AS l
-					WHERE l.tenant_id = s.tenant_id AND l.user_id = s.user_id AND l.status = 'deactivated'
-				)
-			GROUP BY s.user_id
-		) AS one
-	) AS u;
+	JOIN usermgmt.license_detail AS u ON u.tenant_id = t.tenant_id;
 COMMENT ON VIEW usermgmt.report_license_use IS 'How many people use a license: members with access and a session used within license_window (24 hours), each once; a row per tenant.';
 COMMENT ON COLUMN usermgmt.report_license_use.tenant_id IS 'Id of the tenant.';
 COMMENT ON COLUMN usermgmt.report_license_use.tenant IS 'Its slug.';

@@ -320,6 +320,36 @@ foreach my $slug ('big', 'small')
 		'P9: and its members, no more than once for each of two counts');
 }
 
+# Licenses: as many sessions within the window as this, around an eighth of the deactivated, where
+# the planner expects many more.
+sub used_sessions
+{
+	my ($number) = @_;
+
+	value(<<"END");
+SET session_replication_role = replica;
+UPDATE usermgmt.session SET last_used_at = now() - INTERVAL '2 days' WHERE last_used_at > now() - INTERVAL '1 day';
+UPDATE usermgmt.session SET last_used_at = now() WHERE session_id IN (SELECT session_id FROM usermgmt.session
+	WHERE tenant_id = (SELECT tenant_id FROM usermgmt.tenant WHERE slug = 'big') ORDER BY session_id LIMIT $number);
+UPDATE pg_catalog.pg_class SET reltuples = 3000000 WHERE oid = 'usermgmt.session'::regclass;
+END
+	return;
+}
+my $deactivated = ask($admin{big}, 'SELECT deactivated FROM usermgmt.member_statistics');
+foreach my $number (0, 1, 40, map { int($deactivated / 8) + $_ } -1 .. 2)
+{
+	used_sessions($number);
+	my $wanted = (split /\|/, statistics_of('big'))[10];
+	is(ask($admin{big}, 'SELECT licensed_now FROM usermgmt.member_statistics'), $wanted, "S3.38: of $number sessions used, $wanted licenses");
+	is(value("SELECT licensed FROM usermgmt.report_license_use WHERE tenant = 'big'"), $wanted, 'S3.38: the report says the same');
+	next if $number > 40;
+	my $plan = run_explained($admin{big}, 'SELECT licensed_now FROM usermgmt.member_statistics');
+	my $read = 0;
+	$read += $_->{rows} foreach grep { $_->{name} =~ / using membership_deactivated / } @{ $plan->{nodes} };
+	cmp_ok($read, '<=', $number, "P9: $number sessions used within the window: of $deactivated deactivated members no more are read");
+	cmp_ok(rows_read($plan, 'session'), '<=', 2 * $number, 'P9: and no other sessions');
+}
+
 # A workspace with few people among such with many, of whom the planner expects as many as usual.
 value(<<'END');
 SELECT usermgmt.use_tenant('big'), usermgmt.create_workspace('nobody', 'Nobody'), usermgmt.create_workspace('two', 'Two');
