@@ -1,7 +1,8 @@
 # pg_upgrade from older servers to this one: every row arrives, nothing is added,
 # and the new cluster is a copy unless an operator says that it is the original.
 # UPGRADE_SERVERS names a file with one older server a line: where it is installed,
-# and a file of settings with which it finds the extension.
+# and a file of settings with which it finds the extension. Without it the old
+# server is of this same version.
 
 use strict;
 use warnings;
@@ -11,8 +12,6 @@ use Original;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use UsermgmtTest;
-
-plan skip_all => 'UPGRADE_FROM names no older server' unless $ENV{UPGRADE_SERVERS};
 
 my @initdb = (initdb => [ '--data-checksums', '--encoding=UTF8', '--locale=C.UTF-8' ]);
 my $keys = 'SELECT key_id, key FROM usermgmt.signing_key ORDER BY key_id';
@@ -31,14 +30,19 @@ SQL
 my $renew = 'DELETE FROM usermgmt.inventory; INSERT INTO usermgmt.inventory SELECT * FROM usermgmt.inventory_now()';
 
 my $number = 0;
-open my $servers, '<', $ENV{UPGRADE_SERVERS} or die "$ENV{UPGRADE_SERVERS}: $!";
-while (<$servers>)
+foreach my $server (older_servers())
 {
-	my ($path, $settings) = split;
 	$number++;
-	upgrade(start_node("old$number", empty => 1, install_path => $path, settings => $settings, @initdb));
+	upgrade(start_node("old$number", empty => 1, @$server, @initdb));
 }
 done_testing();
+
+sub older_servers
+{
+	return [] unless $ENV{UPGRADE_SERVERS};
+	my @lines = split /\n/, slurp_file($ENV{UPGRADE_SERVERS});
+	return map { my ($path, $settings) = split; [ install_path => $path, settings => $settings ] } @lines;
+}
 
 # One pair. The database app is used as it comes, kept is said to be the original.
 sub upgrade
