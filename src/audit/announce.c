@@ -60,6 +60,17 @@ audit_announce(const pg_uuid_t *event_id, const pg_uuid_t *tenant_id,
 		keep_line(event_id, NULL);
 }
 
+static void
+drop_line(void)
+{
+	Line *line = lines;
+
+	lines = line->earlier;
+	if (line->text != NULL)
+		pfree(line->text);
+	pfree(line);
+}
+
 /*
  * Put the lines in the order of the events.
  */
@@ -121,7 +132,7 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
 
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 		while (lines != NULL && lines->level >= level)
-			lines = lines->earlier;
+			drop_line();
 	if (event == SUBXACT_EVENT_COMMIT_SUB)
 		for (Line *line = lines; line != NULL && line->level >= level;
 			 line = line->earlier)

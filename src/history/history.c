@@ -136,7 +136,7 @@ typedef struct Changed
 	pg_uuid_t user_id;
 	pg_uuid_t workspace_id;
 	pg_uuid_t changed_by;
-	const char *reason; /* in the transaction's memory */
+	const char *reason; /* in the memory of a subtransaction that noted it */
 } Changed;
 
 static Notes notes = {.size = sizeof(Changed)};
@@ -185,7 +185,7 @@ note_reason(void)
 		if (last->reason != NULL && strcmp(last->reason, reason) == 0)
 			return last->reason;
 	}
-	return MemoryContextStrdup(TopTransactionContext, reason);
+	return MemoryContextStrdup(CurTransactionContext, reason);
 }
 
 static pg_uuid_t
