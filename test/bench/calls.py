@@ -2,7 +2,9 @@
 
 test/t/documentation.pl sees that none of docs/permissions.md is missing here.
 """
-from pq import Connection
+import re
+
+from pq import Connection, SqlError
 
 # name, how often in a round, who calls (the owner by a session unless it says
 # operator; undone: in a transaction that is rolled back each time), what is
@@ -133,6 +135,11 @@ READS_ALL = {
     "report_": "reports count a period or list all; test/t/report_speed.pl bounds what they read",
 }
 REFUSED = ("use_session refused", "remove_user unconfirmed")
+# How calls are made to fail (test/bench/loops.py); operators have no session.
+NOBODY = "00000000-0000-7000-8000-00000000000f"
+ABSENT = {"tenant": NOBODY, "person": NOBODY, "session": NOBODY, "closed": NOBODY, "invitation": NOBODY, "mail": NOBODY,
+          "fence": "0", "address": "nobody@example.com"}
+WITH_SESSION = ("member", "ended")
 SETTINGS = {"synchronous_commit": "off", "usermgmt.hash_memory": 19456, "usermgmt.hash_passes": 2, "usermgmt.allow_sign_up": "on"}
 
 
@@ -143,9 +150,10 @@ class Call:
         self.name, per_round, actor, self.sql = (part.strip() for part in line.split("|", 3))
         self.per_round, self.actor = int(per_round), actor.split()
         self.undone = "undone" in self.actor
+        self.refused = self.name in REFUSED
 
-    def begin(self, pair):
-        pair.choose(self)
+    def begin(self, pair, how=None):
+        pair.choose(self, how)
 
     def run(self, pair, number):
         try:
@@ -155,14 +163,33 @@ class Call:
             if self.undone:
                 pair.now.call("ROLLBACK")
         except RuntimeError as error:
-            if self.name not in REFUSED:
+            if not self.refused:
                 raise RuntimeError(f"{self.name}: {error}") from error
 
-    def statement(self, pair):
-        sql = self.sql.replace("$n", "$1")
+    def fail(self, pair, number, how, before):
+        """Undone, and as a rule refused, by the transaction's end; whether it was."""
+        pair.now.run("BEGIN;" + before)
+        try:
+            pair.now.call(self.statement(pair, how), *([number] if "$n" in self.sql else []))
+            return False
+        except SqlError:
+            return True
+        finally:
+            pair.now.run("ROLLBACK")
+
+    def can(self, how):
+        """Whether it can be called so that it fails in this way."""
+        if how == "absent":
+            return re.search(r"(?<!:):[a-z]|bench\.id\(", self.sql) is not None
+        return how not in WITH_SESSION or "operator" not in self.actor
+
+    def statement(self, pair, how=None, number="$1"):
+        sql = self.sql.replace("$n", number)
         for name, value in pair.values.items():
+            if how == "absent":  # a token with another secret
+                value = ABSENT.get(name, value[:-6] + "AAAAAA")
             sql = sql.replace(":" + name, f"'{value}'")
-        return sql
+        return re.sub(r"bench\.id\((\d), \d+\)", r"bench.id(\1, 99999999)", sql) if how == "absent" else sql
 
 
 class Pair:
@@ -173,6 +200,7 @@ class Pair:
         operator = self.operator = data.operator_connection(**SETTINGS)
         self.owner = data.owner_connection(synchronous_commit="off")
         self.person = Connection(data.name, "bench_app", synchronous_commit="off")
+        self.ended = data.ended_connection(operator, synchronous_commit="off")
         self.now = self.owner
         operator.run("SELECT usermgmt.set_tenant_setting('resend_cooldown', '0');"
                      " CREATE TABLE bench.lead (id integer PRIMARY KEY, tenant_id uuid, owner_id uuid);"
@@ -217,15 +245,19 @@ class Pair:
         mail, fence = operator.run("SELECT message_id, fence FROM usermgmt.outbox_claim('bench', 1)")[0]
         self.values.update(invitation=invitation, link=link, mail=mail, fence=fence)
 
-    def choose(self, call):
-        self.now = (self.operator if "operator" in call.actor
+    def choose(self, call, how=None):
+        self.now = (self.ended if how == "ended" else self.person if how == "member"
+                    else self.operator if "operator" in call.actor
                     else self.person if "person" in call.actor else self.owner)
 
     def cost(self, count, act):
         return self.now.cost(count, act)
 
+    def connections(self):
+        return (self.owner, self.person, self.operator, self.ended)
+
     def close(self):
-        for connection in (self.owner, self.person, self.operator):
+        for connection in self.connections():
             connection.close()
 
 

@@ -60,6 +60,14 @@ class History:
         connection.run(f"SELECT usermgmt.use_session('{self.owner_token}', 'connection')")
         return connection
 
+    def ended_connection(self, operator, **settings):
+        """A connection in which a session was at work that is revoked."""
+        session, token = operator.run(f"SELECT session_id, session_token FROM usermgmt.start_session('{self.owner}')")[0]
+        connection = Connection(self.name, "bench_app", **settings)
+        connection.run(f"SELECT usermgmt.use_session('{token}', 'connection')")
+        operator.run(f"SELECT usermgmt.revoke_session('{session}')")
+        return connection
+
     def operator_connection(self, **settings):
         connection = Connection(self.name, **settings)
         connection.run("SELECT usermgmt.use_tenant('acme')")

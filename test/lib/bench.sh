@@ -21,7 +21,7 @@ bench()
 	END
 	as_account "$bindir/pg_ctl" -D "$PGDATA" -l "$work/pg/log" -w -t 60 restart >"$work/start.log" 2>&1 ||
 		die "the server did not start"
-	export BENCH_WORK="$work/bench" RELAY="$relay" PATH="$bindir:$PATH" HOME="$work/bench"
+	export BENCH_WORK="$work/bench" SERVER_LOG="$work/pg/log" RELAY="$relay" PATH="$bindir:$PATH" HOME="$work/bench"
 	# shellcheck disable=SC2086
 	(cd / && exec setsid $drop /usr/bin/python3 "$work/tree/test/bench/bench.py" $bench_options) &
 	child=$!
