@@ -40,7 +40,8 @@ SQL
 	return ($ann, $ann_session, $pending, $link);
 }
 
-# Every row of every table of the extension but its keys, and every privilege.
+# Every row of every table of the extension but its keys, and every privilege. Where
+# the inventory was made is another place in each copy.
 sub contents
 {
 	my ($in, $database) = @_;
@@ -52,6 +53,7 @@ sub contents
 	{
 		$content{$table} = $in->safe_psql($database, qq(SELECT to_json(t)::text FROM usermgmt.$table AS t ORDER BY to_json(t)::text COLLATE "C"));
 	}
+	$content{inventory} =~ s/^\{"kind":"extension".*\n//m or die 'the inventory does not say where it was made';
 	$content{privileges} = $in->safe_psql($database, <<'SQL');
 SELECT what, grantee::regrole, privilege_type FROM (
 	SELECT oid::regclass::text, relacl FROM pg_class WHERE relnamespace = 'usermgmt'::regnamespace
