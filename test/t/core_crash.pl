@@ -78,11 +78,12 @@ my ($missing, $orphan, $wrong, $changed) = (0, 0, 0, 0);
 foreach my $round (1 .. $rounds)
 {
 	my ($out, $err) = ('', '');
-	my $load = IPC::Run::start(
-		[ 'pgbench', '-n', '-c', 4, '-T', 30, '-f', $script, '-d', $node->connstr('app') ],
-		'>', \$out, '2>', \$err);
 	my $before = value('SELECT count(*) FROM usermgmt.invitation');
-	usleep(150_000 + rand 250_000);
+	my $load = IPC::Run::start(
+		[ 'pgbench', '-n', '-c', 4, '-T', 60, '-f', $script, '-d', $node->connstr('app') ],
+		'>', \$out, '2>', \$err);
+	$node->poll_query_until('app', "SELECT count(*) > $before FROM usermgmt.invitation");
+	usleep(rand 250_000);
 	crash();
 	$load->finish;
 
