@@ -4,8 +4,9 @@
  *
  * A server that refuses everybody, or one sender whoever the mail goes to, is
  * a matter of configuration: the mail goes back and is tried again later. One
- * that can not be reached is tried every few seconds, so that mail goes on as
- * soon as it is back; one that says no for good is left alone for longer.
+ * that can not be reached is tried every few seconds, so that mail goes on
+ * within five of its return though a look may take two in which nothing
+ * answers; one that says no for good is left alone for longer.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "log.h"
 #include "pause.h"
 
-#define LONGEST_MS 5000
+#define LONGEST_MS 3000
 #define LONGEST_REFUSED_MS 60000
 
 Pause
