@@ -57,6 +57,7 @@ find_option(const char *name, bool create, bool skip_errors, int level)
 	return NULL;
 }
 
+#define guc_malloc(level, size) malloc(size)
 #define stringToQualifiedNameList(name, context) stringToQualifiedNameList(name)
 #define EnableDisableTrigger(relation, name, parent, when, system, recurse,    \
 							 mode)                                             \

@@ -22,7 +22,7 @@
 
 #define SETTING_NAME "usermgmt.session_token"
 
-/* Travels with each value of the setting; malloc'd, as GUC wants it. */
+/* Travels with each value of the setting, in memory that GUC frees. */
 typedef struct SetIn
 {
 	LocalTransactionId transaction;
@@ -42,7 +42,7 @@ this_transaction(void)
 static bool
 check_token(char **value, void **extra, GucSource source)
 {
-	SetIn *set_in = malloc(sizeof(SetIn));
+	SetIn *set_in = guc_malloc(LOG, sizeof(SetIn));
 
 	if (set_in == NULL)
 		return false;

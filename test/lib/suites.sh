@@ -116,7 +116,8 @@ prepare_environment()
 	mkdir "$work/root"
 	export HOME="$work/home" TMPDIR="$work/tmp" PATH="$bindir:$PATH"
 	export USERMGMT_STAGE="$stage" RELAY="$relay" PG_BIN="$bindir"
-	export TEMP_CONFIG="$work/temp_config" TESTDIR="$work/perl" PERL5LIB="$pgxs/test/perl"
+	export TEMP_CONFIG="$work/temp_config" TESTDIR="$work/perl" \
+		TESTDATADIR="$work/perl/tmp_check" TESTLOGDIR="$work/perl/tmp_check/log" PERL5LIB="$pgxs/test/perl"
 	export PG_REGRESS="$pgxs/test/regress/pg_regress"
 	export PG_TEST_TIMEOUT_DEFAULT=60 PGISOLATIONTIMEOUT=60
 	make_database harness
