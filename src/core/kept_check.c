@@ -102,8 +102,9 @@ is_same(const Kept *kept, const TupleConstr *constraints)
 }
 
 /*
- * Read the constraints and keep them in place of those before, which nobody
- * uses: a table in use can not be changed.
+ * Read the constraints and keep them in place of those before. A statement that
+ * this one is part of may use those yet: somebody can rename a constraint in
+ * the middle of it, and then they are in another order.
  */
 static void
 keep(Kept *kept, const TupleConstr *constraints)
@@ -131,7 +132,7 @@ keep(Kept *kept, const TupleConstr *constraints)
 	}
 	MemoryContextSwitchTo(outer);
 	if (kept->context != NULL)
-		MemoryContextDelete(kept->context);
+		MemoryContextSetParent(kept->context, TopTransactionContext);
 	MemoryContextSetParent(context, TopMemoryContext);
 	*kept = found;
 }

@@ -96,5 +96,21 @@ SELECT results_eq('SELECT broken FROM pg_temp.seen', $$VALUES ('only_revoked_say
 SELECT results_eq($$SELECT name FROM usermgmt.invitation WHERE email IN ('eve@acme.test', 'fay@acme.test', 'guy@acme.test') ORDER BY email$$,
 	$$VALUES ('inner'), ('first'), ('second')$$, 'all rows are there');
 
+-- A constraint that was renamed in the middle of a statement comes in another order, which the statement within reads.
+CREATE TABLE usermgmt.renamed (id integer CONSTRAINT id_counts CHECK (id > 0), name text CONSTRAINT a_good_name CHECK (name <> 'bad'));
+CREATE TABLE usermgmt.beside (name text CONSTRAINT a CHECK (name <> 'axe'), CONSTRAINT b CHECK (name <> 'bee'), CONSTRAINT c CHECK (name <> 'cat'));
+INSERT INTO usermgmt.renamed VALUES (1, 'one'), (2, 'two'), (3, 'three');
+CREATE FUNCTION pg_temp.rename() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF OLD.id = 1 THEN
+		ALTER TABLE usermgmt.renamed RENAME CONSTRAINT a_good_name TO z_good_name;
+		UPDATE usermgmt.renamed SET name = 'within' WHERE id = 3;
+		INSERT INTO usermgmt.beside VALUES ('dog');
+	END IF;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER rename BEFORE UPDATE ON usermgmt.renamed FOR EACH ROW EXECUTE FUNCTION pg_temp.rename();
+SELECT throws_ok($$UPDATE usermgmt.renamed SET name = CASE id WHEN 2 THEN 'bad' ELSE 'good' END WHERE id < 3$$, '23514', NULL, 'a statement goes on with the constraints it began with');
+
 SELECT * FROM finish();
 ROLLBACK;
