@@ -9,9 +9,10 @@
  *
  * The same text is the same constraint: it names columns by number, functions
  * and types by oid. So it is compared each time, and a table that was changed
- * is read again. What it names must not change either, hence nothing is kept of
- * a table whose constraints use functions or types that are not PostgreSQL's
- * own.
+ * is read again. What it names must not change either, nor vanish while a
+ * statement runs, hence nothing is kept of a table whose constraints use what
+ * is not PostgreSQL's own. Nor must what was computed from constants: settings
+ * or a text search configuration may have had their say in it.
  */
 #include "postgres.h"
 
@@ -53,6 +54,24 @@ is_added_function(Oid function, void *nothing)
 }
 
 /*
+ * The operator of an expression, which is what its negator is looked up by.
+ */
+static Oid
+find_operator(Node *node)
+{
+	switch (nodeTag(node))
+	{
+		case T_OpExpr:
+		case T_DistinctExpr:
+			return ((OpExpr *) node)->opno;
+		case T_ScalarArrayOpExpr:
+			return castNode(ScalarArrayOpExpr, node)->opno;
+		default:
+			return InvalidOid;
+	}
+}
+
+/*
  * Whether there is anything in an expression whose meaning somebody can change.
  */
 static bool
@@ -63,14 +82,18 @@ can_change(Node *node, void *nothing)
 	switch (nodeTag(node))
 	{
 		case T_Const:
-			return is_added(castNode(Const, node)->consttype);
 		case T_Var:
-			return is_added(castNode(Var, node)->vartype);
+			return is_added(exprType(node)) || is_added(exprCollation(node));
 		case T_FuncExpr:
 		case T_OpExpr:
 		case T_DistinctExpr:
 		case T_ScalarArrayOpExpr:
-			if (check_functions_in_node(node, is_added_function, NULL))
+			if (check_functions_in_node(node, is_added_function, NULL) ||
+				is_added(find_operator(node)) || !contain_var_clause(node))
+				return true;
+			break;
+		case T_CollateExpr:
+			if (is_added(exprCollation(node)))
 				return true;
 			break;
 		case T_ArrayExpr:
@@ -79,7 +102,6 @@ can_change(Node *node, void *nothing)
 		case T_CaseExpr:
 		case T_CaseWhen:
 		case T_CoalesceExpr:
-		case T_CollateExpr:
 		case T_List:
 		case T_NullTest:
 		case T_RelabelType:
@@ -99,6 +121,19 @@ is_same(const Kept *kept, const TupleConstr *constraints)
 		if (strcmp(kept->texts[i], constraints->check[i].ccbin) != 0)
 			return false;
 	return true;
+}
+
+/*
+ * Whether a constraint can be kept as it was read, and what that is. Only the
+ * planner shows which operator takes the place of a negated one.
+ */
+static bool
+read_lasting(Node *constraint, Expr **expression)
+{
+	if (can_change(constraint, NULL))
+		return false;
+	*expression = expression_planner((Expr *) constraint);
+	return !can_change((Node *) *expression, NULL);
 }
 
 /*
@@ -126,9 +161,8 @@ keep(Kept *kept, const TupleConstr *constraints)
 		Node *expression = stringToNode(constraints->check[i].ccbin);
 
 		found.texts[i] = pstrdup(constraints->check[i].ccbin);
-		found.is_lasting = found.is_lasting && !can_change(expression, NULL);
-		if (found.is_lasting)
-			found.expressions[i] = expression_planner((Expr *) expression);
+		found.is_lasting =
+			found.is_lasting && read_lasting(expression, &found.expressions[i]);
 	}
 	MemoryContextSwitchTo(outer);
 	if (kept->context != NULL)

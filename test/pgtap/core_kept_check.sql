@@ -112,5 +112,35 @@ END $$;
 CREATE TRIGGER rename BEFORE UPDATE ON usermgmt.renamed FOR EACH ROW EXECUTE FUNCTION pg_temp.rename();
 SELECT throws_ok($$UPDATE usermgmt.renamed SET name = CASE id WHEN 2 THEN 'bad' ELSE 'good' END WHERE id < 3$$, '23514', NULL, 'a statement goes on with the constraints it began with');
 
+-- What vanishes takes its constraint along, even in the middle of a statement.
+CREATE COLLATION pg_temp.mine FROM "C";
+CREATE TABLE usermgmt.less (name text, CONSTRAINT a_first CHECK (name COLLATE pg_temp.mine <> 'first'), CONSTRAINT b_second CHECK (name <> 'second'));
+CREATE FUNCTION pg_temp.drop_collation() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	DROP COLLATION IF EXISTS pg_temp.mine CASCADE;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER drop_collation BEFORE INSERT ON usermgmt.less EXECUTE FUNCTION pg_temp.drop_collation();
+SELECT is(pg_temp.breaks($$INSERT INTO usermgmt.less VALUES ('second')$$), 'b_second', 'one that stays holds');
+SELECT is(pg_temp.breaks($$INSERT INTO usermgmt.less VALUES ('first')$$), NULL, 'one that vanished does not');
+
+-- The lexemes of a constant are looked up when the constraint is read.
+CREATE TEXT SEARCH CONFIGURATION pg_temp.words (COPY = pg_catalog.english);
+CREATE TABLE usermgmt.found (name text CONSTRAINT about_cats CHECK (to_tsvector('pg_temp.words', name) @@ to_tsquery('pg_temp.words', 'cats')));
+SELECT is(pg_temp.breaks($$INSERT INTO usermgmt.found VALUES ('cat')$$), NULL, 'a constraint may search text');
+ALTER TEXT SEARCH CONFIGURATION pg_temp.words ALTER MAPPING FOR asciiword WITH simple;
+SELECT is(pg_temp.breaks($$INSERT INTO usermgmt.found VALUES ('cat')$$), 'about_cats', 'of which the configuration can be changed');
+SELECT is(pg_temp.breaks($$INSERT INTO usermgmt.found VALUES ('cats')$$), NULL, 'and holds for what is searched and what for');
+
+-- PostgreSQL puts the negator in the place of an operator that is negated.
+CREATE FUNCTION pg_temp.differs(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 <> $2';
+CREATE OPERATOR pg_temp.=== (FUNCTION = texteq, LEFTARG = text, RIGHTARG = text);
+CREATE OPERATOR pg_temp.!=== (FUNCTION = pg_temp.differs, LEFTARG = text, RIGHTARG = text, NEGATOR = OPERATOR(pg_temp.===));
+CREATE TABLE usermgmt.negated (name text CONSTRAINT not_bob CHECK (NOT name OPERATOR(pg_temp.===) 'Bob'));
+SELECT is(pg_temp.breaks($$INSERT INTO usermgmt.negated VALUES ('Bob')$$), 'not_bob', 'an operator may be negated');
+DROP OPERATOR pg_temp.!=== (text, text);
+DROP FUNCTION pg_temp.differs(text, text);
+SELECT is(pg_temp.breaks($$INSERT INTO usermgmt.negated VALUES ('Bob')$$), 'not_bob', 'also without its negator');
+
 SELECT * FROM finish();
 ROLLBACK;
