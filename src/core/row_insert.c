@@ -5,8 +5,8 @@
  * Whenever an INSERT runs, PostgreSQL builds the nodes of its plan and what the
  * constraints and indexes need, which takes longer than the row. Here that is
  * kept until the table changes. Constraints, BEFORE triggers and indexes have
- * their say as ever; a table on which somebody put other triggers, or policies
- * that bind its owner too, gets the statement.
+ * their say as ever; a table on which somebody put other triggers, columns with
+ * defaults, or policies that bind its owner too, gets the statement.
  *
  * The plan of that statement also tells whether the table has changed:
  * PostgreSQL marks it invalid, and the statement, run once, makes it valid.
@@ -17,6 +17,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
@@ -85,6 +86,29 @@ find_places(const RowInsert *insert, TupleDesc desc)
 		places[n++] = place;
 	}
 	return places;
+}
+
+/*
+ * Whether the columns that are not named become NULL: none has a default, or a
+ * type that may have one, as a domain.
+ */
+static bool
+rest_is_null(const RowInsert *insert, TupleDesc desc)
+{
+	AttrNumber *places = find_places(insert, desc);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+		bool has_say = column->atthasdef || column->attidentity != '\0' ||
+					   column->atttypid >= FirstUnpinnedObjectId;
+
+		for (int n = 0; n < insert->statement.nargs; n++)
+			has_say = has_say && places[n] != i + 1;
+		if (has_say && !column->attisdropped)
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -225,7 +249,9 @@ row_insert_values(RowInsert *insert, const SpiArg *args)
 	relation = table_open(
 		get_relname_relid(insert->table, get_namespace_oid("usermgmt", false)),
 		RowExclusiveLock);
-	if (plan == NULL || !SPI_plan_is_valid(plan) || !is_plain(relation))
+	if (plan == NULL || !SPI_plan_is_valid(plan) || !is_plain(relation) ||
+		(insert->prepared == NULL &&
+		 !rest_is_null(insert, RelationGetDescr(relation))))
 	{
 		table_close(relation, NoLock);
 		run_statement(insert, args);

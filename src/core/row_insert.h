@@ -2,7 +2,7 @@
  * row_insert.h: a row is inserted as by a statement that is set up already.
  *
  * ROW_INSERT declares a table, columns of it, and their types. Columns that are
- * not named stay NULL, whatever their default.
+ * not named stay NULL, or get the default that somebody gave them.
  */
 #ifndef USERMGMT_ROW_INSERT_H
 #define USERMGMT_ROW_INSERT_H

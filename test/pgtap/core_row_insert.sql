@@ -39,6 +39,21 @@ SELECT throws_ok($$SELECT pg_temp.invite('jim@acme.test')$$, '23514', NULL, 'and
 SELECT lives_ok($$SELECT pg_temp.invite('ivy@acme.test')$$, 'and as it was no more');
 ALTER TABLE usermgmt.outbox DROP CONSTRAINT all_are_welcome;
 
+-- Columns that somebody added.
+ALTER TABLE usermgmt.outbox ADD COLUMN note text;
+ALTER TABLE usermgmt.outbox ALTER COLUMN note SET DEFAULT 'none';
+ALTER TABLE usermgmt.invitation_count ADD COLUMN place bigint NOT NULL GENERATED ALWAYS AS IDENTITY;
+SELECT pg_temp.warm_up('i') AS x \gset
+SELECT results_eq($$SELECT note FROM usermgmt.outbox WHERE recipient LIKE 'i_@warm.test'$$, $$VALUES ('none'), ('none'), ('none')$$, 'a default is given to every row');
+ALTER TABLE usermgmt.outbox DROP COLUMN note;
+ALTER TABLE usermgmt.invitation_count DROP COLUMN place;
+CREATE DOMAIN pg_temp.note AS text;
+ALTER TABLE usermgmt.outbox ADD COLUMN note pg_temp.note;
+ALTER DOMAIN pg_temp.note SET DEFAULT 'nothing';
+SELECT pg_temp.warm_up('j') AS x \gset
+SELECT results_eq($$SELECT note::text FROM usermgmt.outbox WHERE recipient LIKE 'j_@warm.test'$$, $$VALUES ('nothing'), ('nothing'), ('nothing')$$, 'also that of a domain');
+ALTER TABLE usermgmt.outbox DROP COLUMN note;
+
 CREATE UNIQUE INDEX one_mail_each ON usermgmt.outbox (recipient) WHERE kind = 'invitation';
 SELECT pg_temp.warm_up('c') AS x \gset
 SELECT usermgmt.revoke_invitation(invitation_id) AS x FROM usermgmt.invitation WHERE email = 'bob@acme.test' \gset
