@@ -32,8 +32,16 @@ my $renew = 'DELETE FROM usermgmt.inventory; INSERT INTO usermgmt.inventory SELE
 my $number = 0;
 foreach my $server (older_servers())
 {
-	$number++;
-	upgrade(start_node("old$number", empty => 1, @$server, @initdb));
+	my $new = start_node('new' . ++$number, empty => 1, @initdb);
+
+	SKIP:
+	{
+		# As from 18 on, where an extension is staged by extension_control_path.
+		skip 'pg_upgrade looks for the library in $libdir alone, and it is not there', 1
+		  if $new->psql('postgres', q(LOAD '$libdir/usermgmt')) != 0;
+		upgrade(start_node("old$number", empty => 1, @$server, @initdb), $new);
+	}
+	$new->stop;
 }
 done_testing();
 
@@ -47,8 +55,7 @@ sub older_servers
 # One pair. The database app is used as it comes, kept is said to be the original.
 sub upgrade
 {
-	my ($old) = @_;
-	my $new = start_node("new$number", empty => 1, @initdb);
+	my ($old, $new) = @_;
 	my (%original, %before);
 
 	foreach my $database ('app', 'kept')
@@ -83,7 +90,6 @@ sub upgrade
 	copy_awakens($new, $pair, @{ $original{app} });
 	original_goes_on($new, $pair, @{ $original{kept} });
 	is($new->safe_psql($_, $problems), 0, "R17, R19: from $pair the trail of $_ verifies when it has gone on") foreach 'app', 'kept';
-	$new->stop;
 }
 
 sub run_pg_upgrade

@@ -163,11 +163,11 @@ sub run_explained
 	foreach my $line (split /\n/, $text)
 	{
 		last if $line =~ /^Planning/;
-		if ($line =~ /^( *)(?:-> +)?(\S.*?) \((?:actual rows=(\d+) loops=(\d+)|never executed)\)/)
+		if ($line =~ /^( *)(?:-> +)?(\S.*?) \((?:actual rows=([\d.]+) loops=(\d+)|never executed)\)/)
 		{
 			push @{ $plan{nodes} }, { depth => length $1, name => $2, loops => $4 // 0, rows => ($3 // 0) * ($4 // 0), removed => 0 };
 		}
-		elsif ($line =~ /Rows Removed by (?:Filter|Join Filter|Index Recheck): (\d+)/)
+		elsif ($line =~ /Rows Removed by (?:Filter|Join Filter|Index Recheck): ([\d.]+)/)
 		{
 			$plan{nodes}[-1]{removed} += $1 * $plan{nodes}[-1]{loops};
 		}
