@@ -265,19 +265,27 @@ wanted_check(const Wanted *wanted, Relation relation)
 						 "with audit => false.")));
 }
 
+static void
+refuse_missing(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+					errmsg("there is no such table")));
+}
+
 Relation
 target_open(Oid table, LOCKMODE mode)
 {
 	Relation relation;
 
+	if (get_rel_relkind(table) == '\0')
+		refuse_missing();
 	if (!object_ownercheck(RelationRelationId, table, GetOuterUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER,
 					   get_relkind_objtype(get_rel_relkind(table)),
 					   get_rel_name(table));
 	relation = try_relation_open(table, mode);
 	if (relation == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("there is no such table")));
+		refuse_missing();
 	check_kind(relation);
 	return relation;
 }

@@ -10,8 +10,7 @@
  * A change adds rows with the difference and touches none, so nobody waits for
  * anybody and no snapshot is too old; the sum is exact at every instant.
  * run_maintenance() folds them. Activity changes by the passing of time alone:
- * it is a sum of days (UTC) and a look at the members of one. A log-in adds
- * rows once a day and member, and for each workspace of the member.
+ * it is a sum of days (UTC) and a look at the members of one.
  *
  * A place in a workspace counts by what the membership is. Whoever gives or
  * takes a place locks the membership FOR SHARE before looking at it, and
