@@ -60,6 +60,9 @@ audit_announce(const pg_uuid_t *event_id, const pg_uuid_t *tenant_id,
 		keep_line(event_id, NULL);
 }
 
+/*
+ * Forget the latest line, and free it.
+ */
 static void
 drop_line(void)
 {

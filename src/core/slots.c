@@ -156,8 +156,7 @@ hash_slot_release(const LOCKTAG *slot)
 }
 
 /*
- * hash_queue(): how many hashes run and how many backends wait for a slot, in
- * all databases.
+ * How many hashes run and how many backends wait for a slot, in all databases.
  */
 PG_FUNCTION_INFO_V1(hash_queue);
 Datum

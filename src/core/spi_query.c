@@ -91,6 +91,10 @@ set_out(SpiQuery *query, const SpiArg *args, Datum *values, char *nulls)
 	}
 }
 
+/*
+ * What is committed by now, and of this transaction all commands so far, or
+ * those before the present one.
+ */
 static Snapshot
 snapshot_of(SpiView view)
 {

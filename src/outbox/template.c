@@ -36,6 +36,9 @@ variable_set(VariableList *list, const char *name, const char *value)
 		variable->value = value;
 }
 
+/*
+ * How many octets at the beginning can be a name.
+ */
 static size_t
 name_length(const char *name)
 {
